@@ -1,0 +1,245 @@
+//! Scanner events in, [`Catalog`] out, while the dump streams by; and findings about text that no dump holds.
+
+use super::hash::RowHasher;
+use super::large_objects::LargeObjectHasher;
+use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
+use crate::finding::{Finding, FindingKind, Findings, Level};
+use crate::sql::meta::{self, Meta};
+use crate::sql::scanner::{Event, Position, Scanner, Sink};
+use crate::sql::statement::{self, LargeObject, Statement};
+use crate::sql::toc::{self, Marker};
+
+/// Longest statement of which the catalog reads anything: a COPY header of 1 600 columns has about 200 kB, a piece of a
+/// large object 32 kB.
+pub const STATEMENT_LIMIT: usize = 1 << 20;
+
+/// Builds a catalog.
+pub struct Builder {
+    catalog: Catalog,
+    findings: Findings,
+    /// The database psql would be connected to.
+    connected: String,
+    section: Option<Section>,
+    table: Option<OpenTable>,
+    cluster_end: bool,
+    restricted: Option<String>,
+}
+
+struct Section {
+    database: Database,
+    large_objects: LargeObjectHasher,
+}
+
+struct OpenTable {
+    index: usize,
+    rows: RowHasher,
+    offset: u64,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// An empty catalog.
+    pub fn new() -> Self {
+        Self {
+            catalog: Catalog { version: VERSION, ..Catalog::default() },
+            findings: Findings::default(),
+            connected: String::new(),
+            section: None,
+            table: None,
+            cluster_end: false,
+            restricted: None,
+        }
+    }
+
+    /// Ends the dump: the catalog, and all that was found wrong with the text.
+    pub fn finish(mut self, scanner: &Scanner) -> (Catalog, Findings) {
+        let end = scanner.position();
+        if let Err(open) = scanner.at_rest() {
+            let place = self.open_place(end);
+            self.find(FindingKind::NotAtRest, place, format!("the dump ends {open}"));
+        }
+        self.end_section(end.offset);
+        self.catalog.bytes = end.offset;
+        if self.catalog.kind == DumpKind::Unknown {
+            self.find(FindingKind::NotADump, "the beginning".to_owned(), "there is no PostgreSQL dump in this text");
+        } else if !self.cluster_end && self.catalog.kind == DumpKind::Cluster {
+            let place = format!("the end, {end}");
+            self.find(FindingKind::MissingEndMarker, place, "\"PostgreSQL database cluster dump complete\" is missing");
+        }
+        let open: Vec<_> =
+            self.catalog.databases.iter().filter(|database| !database.complete).map(|database| database.label().to_owned()).collect();
+        for name in open {
+            self.find(FindingKind::MissingEndMarker, format!("database {name}"), "\"PostgreSQL database dump complete\" is missing");
+        }
+        if self.catalog.inserts > 0 {
+            let message = format!("{} rows come as INSERT statements, which are not counted and hashed", self.catalog.inserts);
+            self.findings.push(Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Warning));
+        }
+        (self.catalog, self.findings)
+    }
+
+    fn find(&mut self, kind: FindingKind, place: String, message: impl Into<String>) {
+        self.findings.push(Finding::error(kind, place, message));
+    }
+
+    /// Where an open end stands, with the table if rows were being read.
+    fn open_place(&self, end: Position) -> String {
+        let database = self.section.as_ref().map_or("", |section| section.database.label());
+        let table = self.table.as_ref().and_then(|open| self.section.as_ref()?.database.tables.get(open.index));
+        match table {
+            Some(table) => format!("table {}.{} of database {database}, {end}", table.schema, table.name),
+            None => format!("the end, {end}"),
+        }
+    }
+
+    fn comment(&mut self, line: &[u8], at: Position) {
+        match toc::marker(line) {
+            Some(Marker::ClusterBegin) if self.catalog.kind == DumpKind::Unknown => self.catalog.kind = DumpKind::Cluster,
+            Some(Marker::ClusterEnd) => self.cluster_end = true,
+            Some(Marker::DatabaseBegin) => {
+                self.end_section(at.offset);
+                if self.catalog.kind == DumpKind::Unknown {
+                    self.catalog.kind = DumpKind::Database;
+                }
+                let range = Range { offset: at.offset, length: 0 };
+                let database = Database { name: self.connected.clone(), range, ..Database::default() };
+                self.section = Some(Section { database, large_objects: LargeObjectHasher::default() });
+            }
+            Some(Marker::DatabaseEnd) => {
+                if let Some(section) = &mut self.section {
+                    section.database.complete = true;
+                }
+            }
+            Some(Marker::ServerVersion(version)) => self.catalog.server_version = Some(version),
+            Some(Marker::ToolVersion(version)) => self.catalog.tool_version = Some(version),
+            _ => {}
+        }
+    }
+
+    fn end_section(&mut self, offset: u64) {
+        self.end_table(offset);
+        let Some(mut section) = self.section.take() else { return };
+        section.database.range.length = offset.saturating_sub(section.database.range.offset);
+        section.database.large_objects = section.large_objects.finish();
+        self.catalog.databases.push(section.database);
+    }
+
+    fn meta(&mut self, line: &[u8], at: Position, inside: bool) {
+        let parsed = if inside { Meta::Other } else { meta::parse(line) };
+        match parsed {
+            Meta::Connect(name) => {
+                self.connected.clone_from(&name);
+                if let Some(section) = &mut self.section
+                    && !section.database.complete
+                {
+                    section.database.name = name;
+                }
+            }
+            Meta::Restrict(key) if self.restricted.is_none() => self.restricted = Some(key),
+            Meta::Unrestrict(key) if self.restricted.as_ref() == Some(&key) => self.restricted = None,
+            _ => {
+                let shown: String = String::from_utf8_lossy(line).chars().take(80).collect();
+                self.find(FindingKind::MetaCommand, at.to_string(), format!("backslash command {shown:?}"));
+            }
+        }
+    }
+
+    fn statement(&mut self, text: &[u8], whole: bool, at: Position) {
+        self.catalog.statements += 1;
+        match statement::read(text) {
+            // A cut statement may look wrong only because it is cut; its first words are still true.
+            Statement::Refused(why) if whole || statement_begins_refused(text) => {
+                let shown: String = String::from_utf8_lossy(text).chars().take(80).collect();
+                self.find(FindingKind::RefusedStatement, at.to_string(), format!("{why}: {shown:?}"));
+            }
+            Statement::CreateRole(name) => self.catalog.roles.push(name),
+            Statement::CreateTablespace { name, .. } => self.catalog.tablespaces.push(name),
+            Statement::Insert => self.catalog.inserts += 1,
+            other => {
+                if let Some(section) = &mut self.section {
+                    section.statement(other);
+                }
+            }
+        }
+    }
+
+    fn end_table(&mut self, offset: u64) {
+        let (Some(open), Some(section)) = (self.table.take(), &mut self.section) else { return };
+        let Some(table) = section.database.tables.get_mut(open.index) else { return };
+        table.rows += open.rows.rows;
+        table.bytes += open.rows.bytes;
+        table.hash.add(open.rows.hash.0);
+        table.data.push(Range { offset: open.offset, length: offset.saturating_sub(open.offset) });
+    }
+}
+
+/// Whether a statement is refused by its first words alone.
+fn statement_begins_refused(text: &[u8]) -> bool {
+    let begin = text.get(..text.len().min(100)).unwrap_or(text);
+    matches!(statement::read(begin), Statement::Refused("no dump holds such a statement" | "ALTER SYSTEM changes the server that runs it"))
+}
+
+impl Section {
+    fn statement(&mut self, statement: Statement) {
+        match statement {
+            Statement::Set { name, value } if name == "client_encoding" => self.database.encoding = value,
+            Statement::SetSequence { schema, sequence, value, called } => {
+                let schema = schema.unwrap_or_else(|| "public".to_owned());
+                self.database.sequences.push(Sequence { schema, name: sequence, value, called });
+            }
+            Statement::CreateExtension(name) => self.database.extensions.push(name),
+            Statement::LargeObject(LargeObject::Open(oid)) => self.large_objects.begin(oid),
+            Statement::LargeObject(LargeObject::Write(data)) => self.large_objects.write(&data),
+            Statement::LargeObject(LargeObject::Close) => self.large_objects.end(),
+            _ => {}
+        }
+    }
+
+    fn begin_table(&mut self, header: crate::sql::copy::CopyHeader) -> usize {
+        let schema = header.schema.unwrap_or_else(|| "public".to_owned());
+        let tables = &mut self.database.tables;
+        // The same table again, as --load-via-partition-root writes it: always right after itself.
+        if let Some(last) = tables.last()
+            && last.schema == schema
+            && last.name == header.table
+            && last.columns == header.columns
+        {
+            return tables.len() - 1;
+        }
+        tables.push(Table { schema, name: header.table, columns: header.columns, ..Table::default() });
+        tables.len() - 1
+    }
+}
+
+impl Sink for Builder {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::CopyData(data) => {
+                if let Some(table) = &mut self.table {
+                    table.rows.feed(data);
+                }
+            }
+            Event::Comment(line, at) => self.comment(line, at),
+            Event::Statement(statement) => self.statement(statement.text, statement.whole, statement.at),
+            Event::CopyBegin(header, statement) => match &mut self.section {
+                Some(section) => {
+                    let index = section.begin_table(*header);
+                    // The data begins after the COPY line's newline.
+                    self.table = Some(OpenTable { index, rows: RowHasher::new(), offset: statement.end + 1 });
+                }
+                None => self.find(FindingKind::Malformed, statement.at.to_string(), "COPY outside of a database's section"),
+            },
+            Event::CopyEnd(at) => self.end_table(at.offset),
+            Event::Meta { line, at, inside } => self.meta(line, at, inside),
+            Event::Malformed(why, at) => self.find(FindingKind::Malformed, at.to_string(), why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use super::*;
+use crate::sql::scanner::Scanner;
+
+fn build(text: &str) -> (Catalog, Findings) {
+    let mut scanner = Scanner::new(STATEMENT_LIMIT);
+    let mut builder = Builder::new();
+    scanner.feed(text.as_bytes(), &mut builder);
+    builder.finish(&scanner)
+}
+
+const WHOLE: &str = "--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE app;\n\\connect app_db\n--\n-- PostgreSQL database dump\n--\n\
+-- Dumped from database version 15.18\nSET client_encoding = 'UTF8';\nCREATE EXTENSION IF NOT EXISTS hstore WITH SCHEMA public;\n\
+COPY public.t (a) FROM stdin;\n1\n2\n\\.\nSELECT pg_catalog.setval('public.s', 5, true);\n\
+SELECT pg_catalog.lo_create('9');\nBEGIN;\nSELECT pg_catalog.lo_open('9', 131072);\nSELECT pg_catalog.lowrite(0, '\\x0102');\n\
+SELECT pg_catalog.lo_close(0);\nCOMMIT;\n\
+--\n-- PostgreSQL database dump complete\n--\n\n--\n-- PostgreSQL database cluster dump complete\n--\n";
+
+fn kinds(findings: &Findings) -> Vec<FindingKind> {
+    findings.list.iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn reads_what_a_dump_holds() {
+    let (catalog, findings) = build(WHOLE);
+    assert_eq!(findings.list, []);
+    assert_eq!(catalog.kind, DumpKind::Cluster);
+    assert_eq!(catalog.roles, ["app"]);
+    let database = &catalog.databases[0];
+    assert_eq!((database.name.as_str(), database.encoding.as_str(), database.complete), ("app_db", "UTF8", true));
+    assert_eq!(database.extensions, ["hstore"]);
+    assert_eq!(database.sequences[0].value, 5);
+    assert_eq!((database.large_objects.count, database.large_objects.bytes), (1, 2));
+    let table = &database.tables[0];
+    assert_eq!((table.rows, table.bytes), (2, 4));
+    let data = table.data[0];
+    let range = usize::try_from(data.offset).expect("small")..usize::try_from(data.offset + data.length).expect("small");
+    assert_eq!(&WHOLE[range], "1\n2\n");
+}
+
+#[test]
+fn every_missing_end_is_found() {
+    let cut = WHOLE.find("2\n\\.").expect("rows");
+    let (_, findings) = build(&WHOLE[..cut]);
+    assert_eq!(kinds(&findings), [FindingKind::NotAtRest, FindingKind::MissingEndMarker, FindingKind::MissingEndMarker]);
+    assert!(findings.list[0].place.contains("public.t of database app_db"), "{}", findings.list[0].place);
+    let (_, findings) = build(&WHOLE.replace("-- PostgreSQL database dump complete", "--"));
+    assert_eq!(kinds(&findings), [FindingKind::MissingEndMarker]);
+    let (_, findings) = build("");
+    assert_eq!(kinds(&findings), [FindingKind::NotADump]);
+}
+
+#[test]
+fn a_marker_inside_of_data_is_no_marker() {
+    let forged = WHOLE.replace("1\n2\n", "1\n-- PostgreSQL database cluster dump complete\n");
+    let cut = forged.find("\\.\n").expect("end of rows");
+    assert!(!build(&forged[..cut]).1.is_good());
+}
+
+#[test]
+fn what_no_dump_holds_is_found() {
+    for (text, kind) in [
+        ("\\! touch x\n", FindingKind::MetaCommand),
+        ("\\copy t from 'x'\n", FindingKind::MetaCommand),
+        ("ALTER SYSTEM SET a = 'b';\n", FindingKind::RefusedStatement),
+        ("COPY t FROM PROGRAM 'touch x';\n", FindingKind::RefusedStatement),
+        ("\\restrict a\n\\unrestrict b\n", FindingKind::MetaCommand),
+    ] {
+        let dump = WHOLE.replace("BEGIN;\n", &format!("{text}BEGIN;\n"));
+        let (_, findings) = build(&dump);
+        assert_eq!(kinds(&findings), [kind], "{text}");
+        assert!(findings.list[0].place.contains("line "), "{}", findings.list[0].place);
+    }
+}

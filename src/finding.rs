@@ -1,0 +1,163 @@
+//! What verification and drills find: typed, with a level, a place and a remedy, and collected instead of stopping at the
+//! first.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Worth knowing; proves nothing bad.
+    Note,
+    /// Something could not be checked, or will need attention.
+    Warning,
+    /// The backup is at fault.
+    Error,
+}
+
+/// What was found. The names are part of the JSON output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// The file holds no bytes.
+    EmptyFile,
+    /// The file does not begin like gzip, or a member's header is malformed.
+    BadHeader,
+    /// Compressed data that does not inflate, or whose checksum or length is wrong.
+    BadMember,
+    /// A whole member that belongs elsewhere: order, repetition, or another backup.
+    MisplacedMember,
+    /// The file ends before the archive does.
+    Truncated,
+    /// Bytes after the end of the archive.
+    TrailingGarbage,
+    /// The file's size or digest is not the manifest's.
+    DigestMismatch,
+    /// There is no manifest beside the file.
+    NoManifest,
+    /// The manifest cannot be read.
+    BadManifest,
+    /// The content differs from the manifest's catalog.
+    CatalogMismatch,
+    /// The text is not a PostgreSQL dump.
+    NotADump,
+    /// An end marker is missing.
+    MissingEndMarker,
+    /// The text ends inside a statement, a quote or a COPY.
+    NotAtRest,
+    /// A backslash command other than those that a dump holds.
+    MetaCommand,
+    /// A statement that no dump holds or that reaches outside of the database.
+    RefusedStatement,
+    /// Text that does not follow the dump grammar.
+    Malformed,
+    /// A table whose rows or content differ.
+    TableDiffers,
+    /// A sequence whose value differs.
+    SequenceDiffers,
+    /// Large objects that differ.
+    LargeObjectsDiffer,
+    /// A role, owner or grant that is not there.
+    DefinitionMissing,
+    /// A check that was not done, and why.
+    NotDone,
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: FindingKind,
+    /// How bad.
+    pub level: Level,
+    /// Where: a member and its file offset, a line and its dump offset, a table.
+    pub place: String,
+    /// What is wrong there.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// How many findings are kept; a file of garbage must not become a list of garbage. Measured on nothing: a reader stops
+/// long before.
+const KEPT: usize = 200;
+
+/// A bounded list of findings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Findings {
+    /// The first ones found.
+    pub list: Vec<Finding>,
+    /// How many more there were.
+    pub not_shown: u64,
+}
+
+impl Finding {
+    /// A finding that puts the backup at fault, with the remedy that goes with its kind.
+    pub fn error(kind: FindingKind, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, level: Level::Error, place: place.into(), message: message.into(), remedy: kind.remedy().to_owned() }
+    }
+
+    /// The same at another level.
+    #[must_use]
+    pub fn at(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+}
+
+impl FindingKind {
+    /// What a person does about such a finding.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::EmptyFile | Self::NotADump => "delete the file, take a new backup, and look at the job that wrote it",
+            Self::BadHeader | Self::BadMember | Self::MisplacedMember | Self::DigestMismatch => {
+                "do not rely on this file: use another backup or a copy of this one, take a new one, and check the disk it lies on"
+            }
+            Self::Truncated | Self::MissingEndMarker | Self::NotAtRest => {
+                "do not rely on this file: it ends too early; use another backup and take a new one"
+            }
+            Self::TrailingGarbage => "find out what appended to the file; the part before it may still be whole",
+            Self::NoManifest => "only what the file itself proves was checked; take backups with pgvigil to have content compared",
+            Self::BadManifest => "restore the manifest from a copy, or remove it to have the file checked without one",
+            Self::CatalogMismatch => "the text is not what was backed up: use another backup",
+            Self::MetaCommand | Self::RefusedStatement => {
+                "no pg_dumpall writes this: treat the file as tampered with, and do not feed it to psql"
+            }
+            Self::Malformed => "the text is not what pg_dumpall writes: check how the file was made",
+            Self::TableDiffers | Self::SequenceDiffers | Self::LargeObjectsDiffer => {
+                "this backup does not give back what it holds: keep an older proven one and take a new one"
+            }
+            Self::DefinitionMissing => "after a restore this has to be put back by hand: take a new backup and compare",
+            Self::NotDone => "see the reason; the check counts as not proven",
+        }
+    }
+}
+
+impl Findings {
+    /// Adds one, unless the list is long enough already.
+    pub fn push(&mut self, finding: Finding) {
+        if self.list.len() < KEPT {
+            self.list.push(finding);
+        } else {
+            self.not_shown += 1;
+        }
+    }
+
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Self) {
+        for finding in other.list {
+            self.push(finding);
+        }
+        self.not_shown += other.not_shown;
+    }
+
+    /// Those that put the backup at fault.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.list.iter().filter(|finding| finding.level == Level::Error)
+    }
+
+    /// Whether nothing puts the backup at fault.
+    pub fn is_good(&self) -> bool {
+        self.errors().next().is_none()
+    }
+}

@@ -1,0 +1,8 @@
+//! x
+pub mod catalog;
+pub mod error;
+pub mod finding;
+pub mod ledger;
+pub mod manifest;
+pub mod outcome;
+pub mod sql;

@@ -1,0 +1,123 @@
+//! The manifest: the catalog plus how the backup was made, as JSON beside the archive.
+//!
+//! Times are RFC 3339 in UTC, durations seconds, sizes bytes. Readers refuse a `format_version` that they do not know.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Catalog;
+
+/// Version of this format.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Largest manifest that is read: about a million tables.
+pub const SIZE_LIMIT: u64 = 512 << 20;
+
+/// What a finished backup is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
+    /// pgvigil's version.
+    pub pgvigil_version: String,
+    /// The server's name in the configuration.
+    pub server: String,
+    /// When the dump began.
+    pub started_at: DateTime<Utc>,
+    /// When the archive was complete.
+    pub finished_at: DateTime<Utc>,
+    /// Wall time of the backup.
+    pub duration_seconds: f64,
+    /// Who was dumped.
+    pub source: Source,
+    /// The file.
+    pub archive: ArchiveFacts,
+    /// What is in it.
+    pub catalog: Catalog,
+}
+
+/// The server that was dumped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Version of the server, as it says it.
+    pub server_version: String,
+    /// Version of pg_dumpall.
+    pub tool_version: String,
+    /// Settings of the dump's sessions that change how values read, by database.
+    pub sessions: Vec<SessionSettings>,
+    /// Size of each database, pg_database_size.
+    pub database_sizes: Vec<DatabaseSize>,
+}
+
+/// Settings that change how values read in COPY text and that pg_dump leaves as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSettings {
+    /// The database.
+    pub database: String,
+    /// `TimeZone`: how timestamptz reads.
+    pub timezone: String,
+    /// `bytea_output`: how bytea reads.
+    pub bytea_output: String,
+    /// `lc_monetary`: how money reads.
+    pub lc_monetary: String,
+}
+
+/// A database's size on the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseSize {
+    /// The database.
+    pub database: String,
+    /// pg_database_size when the dump began.
+    pub bytes: u64,
+}
+
+/// The file, as it was published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveFacts {
+    /// Its name.
+    pub file_name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Bytes of dump text in it.
+    pub uncompressed_bytes: u64,
+    /// gzip members, the closing empty one included.
+    pub members: u64,
+    /// The number all its members carry, in hex.
+    pub archive_id: String,
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Reads a manifest; the error says why it cannot be used.
+    pub fn from_json(text: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_json::from_slice(text).map_err(ManifestError::Json)?;
+        if manifest.format_version != FORMAT_VERSION {
+            return Err(ManifestError::Version(manifest.format_version));
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest as JSON, one line break at its end.
+    pub fn to_json(&self) -> Result<Vec<u8>, ManifestError> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(ManifestError::Json)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// The settings of the dump's session in a database.
+    pub fn session(&self, database: &str) -> Option<&SessionSettings> {
+        self.source.sessions.iter().find(|session| session.database == database)
+    }
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, or not of this form.
+    #[error("not a manifest")]
+    Json(#[source] serde_json::Error),
+    /// From another pgvigil.
+    #[error("format version {0} is not known to this pgvigil")]
+    Version(u32),
+}

@@ -1,0 +1,59 @@
+//! What a running job tells the outside: where it is, and that it should stop.
+//!
+//! Jobs know nothing of terminals, metrics or HTTP: they hold a [`Progress`] and count. The command line draws it, the
+//! daemon exports it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Failure, FailureKind, Result};
+
+/// A handle on a job's progress and on the wish to end it. Clones share the state.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    stage: Mutex<&'static str>,
+    bytes: AtomicU64,
+    expected: AtomicU64,
+    cancel: tokio_util::sync::CancellationToken,
+}
+
+impl Progress {
+    /// Begins a stage of which `expected` bytes are foreseen (0: unknown).
+    pub fn stage(&self, stage: &'static str, expected: u64) {
+        *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0.expected.store(expected, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of the current stage.
+    pub fn add(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Stage, bytes done, bytes expected (0: unknown).
+    pub fn now(&self) -> (&'static str, u64, u64) {
+        let stage = *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        (stage, self.0.bytes.load(Ordering::Relaxed), self.0.expected.load(Ordering::Relaxed))
+    }
+
+    /// Asks the job to end; it cleans up first.
+    pub fn cancel(&self) {
+        self.0.cancel.cancel();
+    }
+
+    /// Resolves when the job was asked to end.
+    pub async fn cancelled(&self) {
+        self.0.cancel.cancelled().await;
+    }
+
+    /// An error once the job was asked to end; long loops call it between steps.
+    pub fn check(&self) -> Result<()> {
+        if self.0.cancel.is_cancelled() {
+            return Err(Failure::new(FailureKind::Cancelled, "stopped on request"));
+        }
+        Ok(())
+    }
+}

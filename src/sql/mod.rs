@@ -1,0 +1,25 @@
+//! The dump language: bytes in, events out. No I/O.
+//!
+//! What pg_dump and pg_dumpall write (plain format, any version from 9.6) is SQL statements, `--` comment lines, COPY data
+//! and four backslash commands. The accepted grammar:
+//!
+//! ```text
+//! dump      = { blank | comment | meta | statement | copy }
+//! comment   = "--" text LF                          the TOC headers and the begin and end markers
+//! meta      = "\connect" … LF | "\restrict" KEY LF | "\unrestrict" KEY LF
+//! statement = SQL text up to ";" outside of quotes, parentheses and BEGIN ATOMIC bodies
+//! copy      = "COPY" name [columns] "FROM stdin;" LF { row LF } "\." LF
+//! ```
+//!
+//! Anything else is reported as what it is, and nobody downstream runs it. [`scanner`] finds the borders,
+//! [`statement`] says what a statement is, [`meta`], [`copy`] and [`toc`] read the parts, [`name`] quotes and unquotes.
+//! Comments are hints, never truth: what a statement does is read from the statement.
+
+pub mod copy;
+mod lexer;
+pub mod meta;
+pub mod name;
+pub mod scanner;
+pub mod statement;
+pub mod toc;
+pub mod token;
