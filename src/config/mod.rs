@@ -1,0 +1,192 @@
+//! The resolved configuration: defaults applied, limits checked, nothing read from disk yet but the file itself.
+//!
+//! What was typed is another type ([`raw`]); this one is what the rest of the program sees. Secrets are named, not held:
+//! a password is read from its file or variable when a connection is made, so that a rotated one is used at once.
+
+pub mod raw;
+pub mod units;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use crate::schedule::Schedule;
+
+/// Everything `pgvigil` works on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The servers, names unique, directories apart.
+    pub servers: Vec<Server>,
+    /// The exporter.
+    pub http: Http,
+}
+
+/// The exporter's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Address and port to listen on.
+    pub listen: std::net::SocketAddr,
+}
+
+/// One PostgreSQL instance and where its backups live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Its name, the `server` label.
+    pub name: String,
+    /// How to reach it.
+    pub connection: Connection,
+    /// Where its backups live.
+    pub directory: PathBuf,
+    /// PostgreSQL binaries, where not found by version.
+    pub pg_bin: Option<PathBuf>,
+    /// How to take backups.
+    pub backup: Backup,
+    /// What to keep.
+    pub retention: Retention,
+    /// When to verify all backups.
+    pub verify: Option<Schedule>,
+    /// How to drill.
+    pub drill: Drill,
+    /// What the numbers should be.
+    pub objectives: Objectives,
+}
+
+/// How to reach a server. What is `None` is libpq's default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connection {
+    /// Host name, address, or socket directory.
+    pub host: Option<String>,
+    /// Port.
+    pub port: Option<u16>,
+    /// User.
+    pub user: Option<String>,
+    /// Database for questions about the cluster.
+    pub database: Option<String>,
+    /// Where the password comes from.
+    pub password: PasswordSource,
+    /// TLS.
+    pub sslmode: SslMode,
+    /// Certificates to trust, PEM.
+    pub sslrootcert: Option<PathBuf>,
+    /// How long connecting may take.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// Where a password comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// `PGPASSWORD`, else libpq's password file (`PGPASSFILE`, `~/.pgpass`).
+    #[default]
+    Environment,
+    /// A file that holds nothing but the password.
+    File(PathBuf),
+    /// A password file in libpq's format.
+    PassFile(PathBuf),
+}
+
+/// libpq's sslmode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server can.
+    #[default]
+    Prefer,
+    /// Always, with any certificate.
+    Require,
+    /// Always, with a certificate from a trusted authority.
+    VerifyCa,
+    /// The same, and for this host name.
+    VerifyFull,
+}
+
+/// How to take backups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backup {
+    /// When; `None` never by itself.
+    pub schedule: Option<Schedule>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Attempts after a failed one.
+    pub retries: u32,
+}
+
+/// What to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days to keep a backup.
+    pub keep_days: u32,
+    /// Backups to keep whatever their age.
+    pub keep_min: u32,
+}
+
+/// How to drill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drill {
+    /// When; `None` never by itself.
+    pub schedule: Option<Schedule>,
+    /// How long one may take.
+    pub timeout: Duration,
+}
+
+/// What the numbers should be; exported beside the numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objectives {
+    /// Age of the newest backup.
+    pub max_age: Duration,
+    /// Duration of a backup.
+    pub max_duration: Duration,
+    /// Fill ratio of the volume, 0 to 1.
+    pub max_fill: f64,
+    /// Measured restore time.
+    pub max_restore_time: Duration,
+    /// Age of the newest proof.
+    pub max_drill_age: Duration,
+}
+
+impl SslMode {
+    /// libpq's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+
+    /// The mode libpq calls by this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Disable, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull].into_iter().find(|mode| mode.as_str() == word)
+    }
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { schedule: None, timeout: Duration::from_secs(30 * 60), retries: 1 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keep_days: 7, keep_min: 2 }
+    }
+}
+
+impl Default for Drill {
+    fn default() -> Self {
+        Self { schedule: None, timeout: Duration::from_secs(4 * 3600) }
+    }
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(48 * 3600),
+            max_duration: Duration::from_secs(30 * 60),
+            max_fill: 0.80,
+            max_restore_time: Duration::from_secs(30 * 60),
+            max_drill_age: Duration::from_secs(92 * 86400),
+        }
+    }
+}
