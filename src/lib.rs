@@ -1,4 +1,5 @@
 //! x
+pub mod archive;
 pub mod catalog;
 pub mod error;
 pub mod finding;
