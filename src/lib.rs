@@ -7,3 +7,4 @@ pub mod ledger;
 pub mod manifest;
 pub mod outcome;
 pub mod sql;
+pub mod store;

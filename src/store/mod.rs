@@ -1,0 +1,124 @@
+//! Where backups live: a directory with archives, their manifests and the ledger.
+//!
+//! [`publish`] is the only place that makes files appear, [`lock`] keeps two writers apart, [`ledger`] appends and reads
+//! the record, [`space`] asks the file system how much room there is. This module names, lists and finds.
+
+pub mod ledger;
+pub mod lock;
+pub mod publish;
+pub mod space;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::{Manifest, SIZE_LIMIT};
+
+/// What every archive of ours is called, the runbook's name for it; the time is UTC.
+const NAME_FORMAT: &str = "postgresql_backup_%Y%m%d_%H%M%S.sql.gz";
+
+/// What archives end with.
+pub const ARCHIVE_SUFFIX: &str = ".sql.gz";
+
+/// What a manifest's name adds to its archive's.
+pub const MANIFEST_SUFFIX: &str = ".manifest.json";
+
+/// One archive in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFile {
+    /// Its file name.
+    pub name: String,
+    /// Its path.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written to.
+    pub modified: DateTime<Utc>,
+}
+
+impl BackupFile {
+    /// When the backup was begun: what the name says, else when the file was written.
+    pub fn time(&self) -> DateTime<Utc> {
+        time_in_name(&self.name).unwrap_or(self.modified)
+    }
+}
+
+/// The name of a backup begun at this time.
+pub fn archive_name(begun: DateTime<Utc>) -> String {
+    begun.format(NAME_FORMAT).to_string()
+}
+
+/// The time in an archive's name.
+pub fn time_in_name(name: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(name, NAME_FORMAT).ok().map(|time| time.and_utc())
+}
+
+/// The manifest's path beside an archive.
+pub fn manifest_path(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_owned();
+    name.push(MANIFEST_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// All archives of a directory, the oldest first.
+pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
+    let failed = |error| Failure::io(format!("list directory {}", directory.display()), error).remedy("check that it exists and is readable");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || !name.ends_with(ARCHIVE_SUFFIX) {
+            continue;
+        }
+        // A file that goes away while we look was pruned by someone; it is not listed.
+        let Ok(facts) = fs::metadata(entry.path()) else { continue };
+        if facts.is_file() {
+            let modified = facts.modified().map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
+            files.push(BackupFile { name, path: entry.path(), bytes: facts.len(), modified });
+        }
+    }
+    files.sort_by(|a, b| (a.time(), &a.name).cmp(&(b.time(), &b.name)));
+    Ok(files)
+}
+
+/// Finds a backup by path, by name in the directory, or as `latest`.
+pub fn find(directory: &Path, wanted: &str) -> Result<PathBuf> {
+    if wanted == "latest" {
+        let newest = list(directory)?.pop().map(|file| file.path);
+        return newest.ok_or_else(|| {
+            Failure::new(FailureKind::Usage, format!("find a backup in {}: there is none", directory.display()))
+                .remedy("take one with `pgvigil backup`, or name a file")
+        });
+    }
+    let named = directory.join(wanted);
+    [Path::new(wanted).to_owned(), named].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        Failure::new(FailureKind::Usage, format!("find backup {wanted}: there is no such file, and none of that name in {}", directory.display()))
+            .remedy("see `pgvigil list` for the names")
+    })
+}
+
+/// The manifest beside an archive; `None` where there is none.
+pub fn read_manifest(archive: &Path) -> Result<Option<Manifest>> {
+    let path = manifest_path(archive);
+    let what = || format!("read manifest {}", path.display());
+    let file = match fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::io(what(), error)),
+    };
+    let mut text = Vec::new();
+    file.take(SIZE_LIMIT + 1).read_to_end(&mut text).map_err(|error| Failure::io(what(), error))?;
+    if text.len() as u64 > SIZE_LIMIT {
+        return Err(Failure::new(FailureKind::Damaged, format!("{}: it is larger than any manifest", what())));
+    }
+    let manifest = Manifest::from_json(&text).map_err(|error| {
+        Failure::new(FailureKind::Damaged, what()).because(error).remedy("restore it from a copy, or remove it to use the archive without one")
+    })?;
+    Ok(Some(manifest))
+}
+
+#[cfg(test)]
+mod tests;
