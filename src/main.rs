@@ -1,1 +1,7 @@
-fn main(){}
+//! The `pgvigil` program: see the crate `pgvigil`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pgvigil::cli::run()
+}

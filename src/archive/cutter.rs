@@ -30,16 +30,26 @@ impl Cutter {
         self.block.extend_from_slice(text);
     }
 
+    /// Where the text so far ends.
+    pub fn end(&self) -> u64 {
+        self.offset + self.block.len() as u64
+    }
+
     /// A section begins at this offset of the dump: gives the block before it. Nothing if it lies in a block that is gone.
     pub fn border(&mut self, offset: u64) -> Option<Vec<u8>> {
         let at = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
         (at > 0 && at <= self.block.len()).then(|| self.cut(at))
     }
 
-    /// The block is full: gives it, up to the last row's end if `in_rows`.
-    pub fn full(&mut self, in_rows: bool) -> Vec<u8> {
-        let row_end = if in_rows { memchr::memrchr(b'\n', &self.block).map(|newline| newline + 1) } else { None };
-        self.cut(row_end.unwrap_or(self.block.len()))
+    /// The block is full: gives it, up to the last row's end if `in_rows`, and not beyond `decided`, the offset of the dump
+    /// before which no more borders will come, unless that leaves nothing.
+    pub fn full(&mut self, in_rows: bool, decided: u64) -> Vec<u8> {
+        let length = self.block.len();
+        let limit = decided.checked_sub(self.offset).and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let limit = limit.unwrap_or(length).min(length);
+        let text = self.block.get(..limit).unwrap_or(&[]);
+        let row_end = if in_rows { memchr::memrchr(b'\n', text).map(|newline| newline + 1) } else { None };
+        self.cut(row_end.unwrap_or(limit))
     }
 
     /// The rest.
@@ -68,9 +78,10 @@ mod tests {
         assert_eq!(cutter.border(5).as_deref(), Some(&b"head\n"[..]));
         assert_eq!(cutter.border(5), None, "an empty block is none");
         assert_eq!(cutter.border(3), None, "a border that has gone by is none");
-        assert_eq!(cutter.full(true), b"row1\nrow2\n");
-        cutter.push(b"w3\n");
-        assert_eq!(cutter.full(false), b"row3\n");
+        assert_eq!(cutter.full(true, 17), b"row1\nrow2\n");
+        cutter.push(b"w3\nnext");
+        assert_eq!(cutter.full(false, 20), b"row3\n", "what may become a border is not cut off");
+        assert_eq!(cutter.full(false, 20), b"next", "but a full block goes");
         assert_eq!(cutter.finish(), None);
     }
 }

@@ -22,6 +22,7 @@
 
 mod crc;
 pub mod cutter;
+pub mod file;
 pub mod foreign;
 pub mod header;
 mod ordered;

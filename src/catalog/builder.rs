@@ -1,11 +1,15 @@
 //! Scanner events in, [`Catalog`] out, while the dump streams by; and findings about text that no dump holds.
 
+use std::borrow::Cow;
+
 use super::hash::RowHasher;
 use super::large_objects::LargeObjectHasher;
 use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
 use crate::finding::{Finding, FindingKind, Findings, Level};
+use crate::sql::copy::{self, CopyHeader};
+use crate::sql::encoding;
 use crate::sql::meta::{self, Meta};
-use crate::sql::scanner::{Event, Position, Scanner, Sink};
+use crate::sql::scanner::{self, Event, Position, Scanner, Sink};
 use crate::sql::statement::{self, LargeObject, Statement};
 use crate::sql::toc::{self, Marker};
 
@@ -149,8 +153,33 @@ impl Builder {
         }
     }
 
+    /// A statement's text in UTF-8, so that names are the same wherever they are written.
+    fn decoded<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let encoding = self.section.as_ref().map_or("", |section| section.database.encoding.as_str());
+        match encoding::decode(encoding, text) {
+            Some(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+            _ => Cow::Borrowed(text),
+        }
+    }
+
+    fn begin_table(&mut self, mut header: CopyHeader, statement: scanner::Statement<'_>) {
+        if let Some(decoded) = copy::header(&self.decoded(statement.text)) {
+            header = decoded;
+        }
+        match &mut self.section {
+            Some(section) => {
+                let index = section.begin_table(header);
+                // The data begins after the COPY line's newline.
+                self.table = Some(OpenTable { index, rows: RowHasher::new(), offset: statement.end + 1 });
+            }
+            None => self.find(FindingKind::Malformed, statement.at.to_string(), "COPY outside of a database's section"),
+        }
+    }
+
     fn statement(&mut self, text: &[u8], whole: bool, at: Position) {
         self.catalog.statements += 1;
+        let decoded = self.decoded(text);
+        let text = decoded.as_ref();
         match statement::read(text) {
             // A cut statement may look wrong only because it is cut; its first words are still true.
             Statement::Refused(why) if whole || statement_begins_refused(text) => {
@@ -200,7 +229,7 @@ impl Section {
         }
     }
 
-    fn begin_table(&mut self, header: crate::sql::copy::CopyHeader) -> usize {
+    fn begin_table(&mut self, header: CopyHeader) -> usize {
         let schema = header.schema.unwrap_or_else(|| "public".to_owned());
         let tables = &mut self.database.tables;
         // The same table again, as --load-via-partition-root writes it: always right after itself.
@@ -226,14 +255,7 @@ impl Sink for Builder {
             }
             Event::Comment(line, at) => self.comment(line, at),
             Event::Statement(statement) => self.statement(statement.text, statement.whole, statement.at),
-            Event::CopyBegin(header, statement) => match &mut self.section {
-                Some(section) => {
-                    let index = section.begin_table(*header);
-                    // The data begins after the COPY line's newline.
-                    self.table = Some(OpenTable { index, rows: RowHasher::new(), offset: statement.end + 1 });
-                }
-                None => self.find(FindingKind::Malformed, statement.at.to_string(), "COPY outside of a database's section"),
-            },
+            Event::CopyBegin(header, statement) => self.begin_table(*header, statement),
             Event::CopyEnd(at) => self.end_table(at.offset),
             Event::Meta { line, at, inside } => self.meta(line, at, inside),
             Event::Malformed(why, at) => self.find(FindingKind::Malformed, at.to_string(), why),

@@ -5,6 +5,7 @@
 //! JSON form is a public format: [`VERSION`] changes when its meaning does.
 
 pub mod builder;
+pub mod definitions;
 pub mod diff;
 pub mod hash;
 pub mod large_objects;

@@ -16,6 +16,7 @@
 //! Comments are hints, never truth: what a statement does is read from the statement.
 
 pub mod copy;
+pub mod encoding;
 mod lexer;
 pub mod meta;
 pub mod name;

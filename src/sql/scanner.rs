@@ -129,6 +129,15 @@ impl Scanner {
         self.here
     }
 
+    /// Where a section can still begin: everything before this offset is decided.
+    pub fn decided(&self) -> u64 {
+        match self.mode {
+            Mode::Meta { .. } | Mode::Dash | Mode::Comment => self.start.offset,
+            // Held-back bytes of a possible end marker are not counted as passed.
+            _ => self.here.offset,
+        }
+    }
+
     /// Whether the scanner is in COPY data at the start of a row, or between rows.
     pub fn in_copy(&self) -> bool {
         self.mode == Mode::Copy

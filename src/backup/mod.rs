@@ -1,0 +1,226 @@
+//! Takes a backup. The stages, in order:
+//!
+//! 1. the directory is locked, and what a killed run left there is swept;
+//! 2. the server says its version and what it holds; a pg_dumpall that is not older is found;
+//! 3. pg_dumpall's output streams once through the scanner and the compressor into a hidden file ([`pipeline`]);
+//! 4. the child is judged: exit status 0, nothing else;
+//! 5. the text is judged: end markers of every database and of the cluster, nothing open;
+//! 6. the catalog is judged: everything that the server held before and after is in the dump;
+//! 7. only then are archive and manifest published.
+//!
+//! Whatever fails, nothing is published, nothing partial stays, and the error says which of these it was.
+
+mod pipeline;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tracing::info;
+
+use crate::catalog::DumpKind;
+use crate::config::Server;
+use crate::error::{Failure, FailureKind, Result};
+use crate::finding::{FindingKind, Findings};
+use crate::ledger::Job;
+use crate::manifest::{ArchiveFacts, FORMAT_VERSION, Manifest, Source};
+use crate::outcome::Progress;
+use crate::pg::binaries::{self, Binaries};
+use crate::pg::connect::Target;
+use crate::pg::live::{self, Live};
+use crate::pg::process::{Ended, How, Leash};
+use crate::pg::{dump, scratch};
+use crate::recorder::Attempt;
+use crate::store::lock::{self, Lock};
+use crate::store::{self, publish};
+use pipeline::Piped;
+
+/// A backup that was published.
+#[derive(Debug)]
+pub struct Report {
+    /// The archive.
+    pub path: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What is odd about the text; it does not make the backup less whole.
+    pub warnings: Findings,
+}
+
+/// Takes one backup of a server.
+pub async fn run(server: &Server, progress: &Progress) -> Result<Report> {
+    let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&server.directory))?;
+    let result = Box::pin(attempted(server, &attempt, progress)).await;
+    if let Ok(report) = &result {
+        attempt.about(&report.path, Some(report.manifest.finished_at));
+    }
+    attempt.end(result.as_ref().err());
+    result
+}
+
+async fn attempted(server: &Server, attempt: &Attempt, progress: &Progress) -> Result<Report> {
+    let deadline = Instant::now() + server.backup.timeout;
+    let lock = lock::take(&server.directory)?;
+    for done in publish::sweep(&server.directory, &lock)? {
+        info!(job_id = attempt.job_id(), "{done}");
+    }
+    progress.stage("look at the server", 0);
+    let target = Target::resolve(&server.connection)?;
+    let before = within(deadline, progress, live::look(&target)).await?;
+    let binaries = find_dumpall(&before, server).await?;
+    let name = unused_name(server, &lock).await?;
+    let (pending, file) = publish::begin(&server.directory, &name, &lock)?;
+
+    progress.stage("backup", before.bytes());
+    let left = deadline.saturating_duration_since(Instant::now());
+    let (piped, file) = dump_into(file, &binaries, &target, left, progress).await?;
+    progress.stage("compare with the server", 0);
+    let after = within(deadline + Duration::from_secs(60), progress, live::look(&target)).await?;
+    judge_catalog(&before, &after, &piped)?;
+
+    let manifest = manifest(server, attempt, &before, &binaries, &name, &piped);
+    let path = pending.publish(&file, &manifest)?;
+    Ok(Report { path, manifest, warnings: piped.findings })
+}
+
+/// Runs a piece of work until it is done, its time is up, or someone asks to stop.
+async fn within<T>(deadline: Instant, progress: &Progress, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        result = work => result,
+        () = progress.cancelled() => Err(stopped()),
+        () = tokio::time::sleep_until(deadline.into()) => Err(late()),
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::new(FailureKind::Cancelled, "take a backup: stopped on request")
+}
+
+fn late() -> Failure {
+    Failure::new(FailureKind::Timeout, "take a backup: the time for it was up")
+        .remedy("look for locks and a slow network, or give it more with backup.timeout")
+}
+
+async fn find_dumpall(live: &Live, server: &Server) -> Result<Binaries> {
+    let (version, configured) = (live.version, server.pg_bin.clone());
+    let found = tokio::task::spawn_blocking(move || binaries::for_dump(version, configured.as_deref())).await;
+    found.map_err(|error| Failure::new(FailureKind::Io, "look for pg_dumpall").because(error))?
+}
+
+/// A name that no file has: names hold the second, so this waits for the next one at the most.
+async fn unused_name(server: &Server, _lock: &Lock) -> Result<String> {
+    loop {
+        let name = store::archive_name(Utc::now());
+        let taken = server.directory.join(&name).try_exists().map_err(|error| Failure::io("look into the directory", error))?;
+        if !taken {
+            return Ok(name);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Runs pg_dumpall into the archive and judges how it ended.
+async fn dump_into(file: File, binaries: &Binaries, target: &Target, time: Duration, progress: &Progress) -> Result<(Piped, File)> {
+    let program = dump::dumpall(binaries, target, time)?;
+    let path = program.path.clone();
+    let failed = move |error| Failure::io(format!("run {}", path.display()), error);
+    let mut running = program.start().map_err(&failed)?;
+    let leash = running.leash();
+    let (handle, at_work) = (leash.clone(), progress.clone());
+    let archive_id = u64::from(scratch::random_id()?) << 32 | u64::from(scratch::random_id()?);
+    let work = tokio::task::spawn_blocking(move || {
+        let stdout = running.stdout();
+        let piped = stdout.map(|stdout| pipeline::run(stdout, file, archive_id, &at_work));
+        if !matches!(piped, Some(Ok(_))) {
+            // Nobody reads any more: end it now instead of at its deadline.
+            handle.let_go();
+        }
+        (piped, running.wait())
+    });
+    let (piped, ended) = end_on_request(work, &leash, progress).await?;
+    let ended = ended.map_err(&failed)?;
+    let (piped, file) = piped.ok_or_else(|| Failure::new(FailureKind::Io, "read from pg_dumpall: it has no output"))??;
+    judge_exit(&ended, progress)?;
+    judge_text(&piped, &ended)?;
+    Ok((piped, file))
+}
+
+/// Waits for blocking work; lets its program go when someone asks to stop.
+async fn end_on_request<T>(mut work: tokio::task::JoinHandle<T>, leash: &Leash, progress: &Progress) -> Result<T> {
+    let result = tokio::select! {
+        result = &mut work => result,
+        () = progress.cancelled() => {
+            leash.let_go();
+            work.await
+        }
+    };
+    result.map_err(|error| Failure::new(FailureKind::Io, "take a backup: a thread broke").because(error))
+}
+
+fn judge_exit(ended: &Ended, progress: &Progress) -> Result<()> {
+    progress.check()?;
+    match ended.how {
+        How::Success => Ok(()),
+        How::Deadline => Err(late()),
+        how => Err(Failure::new(FailureKind::DumpFailed, format!("take a backup: pg_dumpall {how}{}", last_words(&ended.stderr)))
+            .remedy("nothing was published; see what pg_dumpall says and run it again")),
+    }
+}
+
+/// What a program said last, for an error's sentence.
+fn last_words(stderr: &str) -> String {
+    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.split_at_checked(lines.len().saturating_sub(3)) {
+        Some((_, last)) if !last.is_empty() => format!(" and said: {}", last.join(" / ")),
+        _ => " and said nothing".to_owned(),
+    }
+}
+
+fn incomplete(why: String) -> Failure {
+    Failure::new(FailureKind::DumpIncomplete, format!("take a backup: pg_dumpall ended well, but {why}"))
+        .remedy("nothing was published; run it again and look at what ended pg_dumpall early")
+}
+
+fn judge_text(piped: &Piped, ended: &Ended) -> Result<()> {
+    let ends = [FindingKind::NotAtRest, FindingKind::MissingEndMarker, FindingKind::NotADump];
+    if let Some(finding) = piped.findings.errors().find(|finding| ends.contains(&finding.kind)) {
+        return Err(incomplete(format!("{}, at {}{}", finding.message, finding.place, last_words(&ended.stderr))));
+    }
+    if piped.catalog.kind != DumpKind::Cluster {
+        return Err(incomplete("what it wrote is not a dump of the cluster".to_owned()));
+    }
+    Ok(())
+}
+
+fn judge_catalog(before: &Live, after: &Live, piped: &Piped) -> Result<()> {
+    let missing = before.missing_from(after, &piped.catalog);
+    let Some(first) = missing.first() else { return Ok(()) };
+    let more = if missing.len() > 1 { format!(" and {} more", missing.len() - 1) } else { String::new() };
+    Err(incomplete(format!("{first}{more} of the server is not in the dump")))
+}
+
+fn manifest(server: &Server, attempt: &Attempt, live: &Live, binaries: &Binaries, name: &str, piped: &Piped) -> Manifest {
+    Manifest {
+        format_version: FORMAT_VERSION,
+        pgvigil_version: env!("CARGO_PKG_VERSION").to_owned(),
+        server: server.name.clone(),
+        started_at: attempt.started_at(),
+        finished_at: Utc::now(),
+        duration_seconds: attempt.seconds(),
+        source: Source {
+            server_version: live.version_text.clone(),
+            tool_version: binaries.version.to_string(),
+            sessions: live.databases.values().map(|database| database.settings.clone()).collect(),
+            database_sizes: live.sizes(),
+        },
+        archive: ArchiveFacts {
+            file_name: name.to_owned(),
+            bytes: piped.written.bytes,
+            uncompressed_bytes: piped.written.uncompressed_bytes,
+            members: piped.written.members,
+            archive_id: format!("{:016x}", piped.archive_id),
+            sha256: piped.written.sha256.clone(),
+        },
+        catalog: piped.catalog.clone(),
+    }
+}

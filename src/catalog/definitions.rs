@@ -1,0 +1,127 @@
+//! Roles, owners, grants and memberships as pg_dumpall writes them: one statement each, of a fixed form.
+//!
+//! Two dumps of equal servers by the same major version hold the same statements, in whatever order. So "everyone may do
+//! what they could before" is a comparison of sets, for every kind of object there is, without a list of kinds.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::sql::meta::{self, Meta};
+use crate::sql::scanner::{Event, Sink};
+use crate::sql::statement::{self, Statement};
+use crate::sql::token::Tokens;
+
+/// Statements whose text is kept for messages; of the others, only the hash.
+const TEXTS_KEPT: usize = 10_000;
+
+/// Bytes of a statement shown in a message.
+const SHOWN: usize = 160;
+
+/// The statements of one dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Definitions {
+    database: String,
+    statements: HashMap<u128, String>,
+}
+
+impl Definitions {
+    /// Adds a statement that was read in a database, if it is one of these.
+    pub fn add(&mut self, database: &str, text: &[u8]) {
+        if !matches!(statement::read(text), Statement::Privilege | Statement::CreateRole(_)) {
+            return;
+        }
+        let scope = if is_cluster_wide(text) { "" } else { database };
+        let key = [scope.as_bytes(), b"\0", text].concat();
+        let shown = if self.statements.len() < TEXTS_KEPT {
+            let text: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
+            if scope.is_empty() { text } else { format!("{text} (in database {scope})") }
+        } else {
+            String::new()
+        };
+        self.statements.insert(xxh3_128(&key), shown);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
+    /// Those that `other` lacks, sorted.
+    pub fn missing_from(&self, other: &Self) -> Vec<&str> {
+        let missing = self.statements.iter().filter(|(key, _)| !other.statements.contains_key(key));
+        let mut texts: Vec<_> = missing.map(|(_, text)| text.as_str()).collect();
+        texts.sort_unstable();
+        texts
+    }
+}
+
+/// Whether a statement means the same wherever it is run: about roles, databases, tablespaces, parameters.
+fn is_cluster_wide(text: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    if tokens.keyword("create") || tokens.keyword("alter") {
+        return ["role", "database", "tablespace"].iter().any(|kind| tokens.keyword(kind));
+    }
+    // GRANT and REVOKE: of a role, or ON something.
+    let mut object = tokens.skip_while(|token| !token.is("on")).skip(1);
+    object.next().is_none_or(|kind| ["database", "tablespace", "parameter"].iter().any(|wide| kind.is(wide)))
+}
+
+impl Sink for Definitions {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Meta { line, .. } => {
+                if let Meta::Connect(name) = meta::parse(line) {
+                    self.database = name;
+                }
+            }
+            Event::Statement(statement) => {
+                let database = std::mem::take(&mut self.database);
+                self.add(&database, statement.text);
+                self.database = database;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(statements: &[(&str, &str)]) -> Definitions {
+        let mut definitions = Definitions::default();
+        for (database, text) in statements {
+            definitions.add(database, text.as_bytes());
+        }
+        definitions
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let wanted = of(&[
+            ("a", "GRANT SELECT ON TABLE t TO app;"),
+            ("b", "ALTER TABLE t OWNER TO app;"),
+            ("a", "GRANT app TO boss;"),
+            ("a", "CREATE TABLE t ();"),
+        ]);
+        assert_eq!(wanted.len(), 3);
+        let there = of(&[("a", "GRANT SELECT ON TABLE t TO app;"), ("elsewhere", "GRANT app TO boss;"), ("a", "ALTER TABLE t OWNER TO app;")]);
+        assert_eq!(wanted.missing_from(&there), ["ALTER TABLE t OWNER TO app; (in database b)"]);
+    }
+
+    #[test]
+    fn scope() {
+        for text in ["CREATE ROLE a;", "ALTER ROLE a WITH LOGIN;", "ALTER DATABASE d OWNER TO a;", "GRANT a TO b GRANTED BY c;", "REVOKE ALL ON DATABASE d FROM PUBLIC;"] {
+            assert!(is_cluster_wide(text.as_bytes()), "{text}");
+        }
+        for text in ["ALTER TABLE t OWNER TO a;", "GRANT ALL ON SCHEMA s TO a;", "GRANT SELECT(a) ON TABLE t TO b;", "ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT ALL ON TABLES TO b;"] {
+            assert!(!is_cluster_wide(text.as_bytes()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line as typed. What follows from it is `context`'s business.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::pg::warden::Order;
+
+/// Takes PostgreSQL backups, proves that they restore, and tells Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "pgvigil", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    /// Configuration file (YAML). Without it, libpq's variables (PGHOST, PGUSER, PGPASSFILE, …) name the server.
+    #[arg(long, global = true, env = "PGVIGIL_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Where backups live, without a configuration file [default: .]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
+    /// Directory of PostgreSQL's programs [default: found by version]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) pg_bin: Option<PathBuf>,
+    /// Which server of the configuration, where it has several.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) server: Option<String>,
+    /// Print one JSON document on standard output.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// What to log: error, warn, info, debug.
+    #[arg(long, global = true, env = "PGVIGIL_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub(super) log_level: tracing::Level,
+    /// How to log.
+    #[arg(long, global = true, env = "PGVIGIL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 good, 1 the backup is at fault, 2 usage or configuration, 3 could not run.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the sidecar: schedules, exporter, status page.
+    Serve,
+    /// Take one backup now.
+    Backup {
+        /// Which server of the configuration, where it has several.
+        #[arg(value_name = "SERVER")]
+        name: Option<String>,
+    },
+    /// Check a backup: every byte, every statement, and all of that against its manifest.
+    Verify {
+        /// A path, a name in the directory, or `latest`.
+        #[arg(default_value = "latest")]
+        backup: String,
+        /// All backups of the directory.
+        #[arg(long, conflicts_with = "backup")]
+        all: bool,
+    },
+    /// Prove a backup: restore it into a scratch server and compare every row.
+    Drill {
+        /// A path, a name in the directory, or `latest`.
+        #[arg(default_value = "latest")]
+        backup: String,
+        /// Keep the scratch server until Ctrl-C, for a look at it.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// List backups, and what is known of them.
+    List,
+    /// Show what is in a backup: databases, tables, rows.
+    Inspect {
+        /// A path, a name in the directory, or `latest`.
+        #[arg(default_value = "latest")]
+        backup: String,
+    },
+    /// Check the configuration and the surroundings.
+    Check,
+    /// Show all of it with a sample server: backup, verify, drill, exporter.
+    Demo {
+        /// End after the drill instead of serving metrics.
+        #[arg(long)]
+        once: bool,
+        /// Where the exporter listens.
+        #[arg(long, default_value = "127.0.0.1:9959", value_name = "ADDRESS")]
+        listen: std::net::SocketAddr,
+    },
+    /// Watches one program; started by pgvigil itself.
+    #[command(hide = true)]
+    Warden(Order),
+}

@@ -1,0 +1,127 @@
+//! `pgvigil check`: configuration and surroundings, before the night.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::Args;
+use super::{Verb, blocking, context, ended, render, terminal};
+use crate::config::{Server, raw};
+use crate::error::{Failure, FailureKind, Result};
+use crate::pg::binaries;
+use crate::pg::connect::Target;
+use crate::pg::live;
+use crate::pg::version::Version;
+use crate::store;
+
+/// One thing looked at.
+#[derive(Serialize)]
+struct Item {
+    server: String,
+    what: &'static str,
+    good: bool,
+    detail: String,
+    #[serde(skip)]
+    failure: Option<Failure>,
+}
+
+/// Room that the next backup should find: the last one's size, and a fifth more.
+const ROOM: (u64, u64) = (6, 5);
+
+pub(super) async fn run(args: &Args) -> Verb {
+    let mut items = Vec::new();
+    if let Some(config) = context::config(args)? {
+        let path = args.config.as_deref().unwrap_or(Path::new("")).display().to_string();
+        items.push(good("", "configuration", format!("{path}: {}", render::plural(config.servers.len() as u64, "server"))));
+        for note in raw::notes(&config) {
+            items.push(good("", "note", note));
+        }
+    }
+    for server in context::servers(args)? {
+        look(&server, &mut items).await;
+    }
+    if args.json {
+        terminal::print_json(&items)?;
+    } else {
+        terminal::print(&text(&items))?;
+    }
+    ended(items.into_iter().find_map(|item| item.failure))
+}
+
+fn good(server: &str, what: &'static str, detail: String) -> Item {
+    Item { server: server.to_owned(), what, good: true, detail, failure: None }
+}
+
+fn judged(server: &Server, what: &'static str, result: Result<String>) -> Item {
+    match result {
+        Ok(detail) => good(&server.name, what, detail),
+        Err(failure) => {
+            Item { server: server.name.clone(), what, good: false, detail: failure.sentence(), failure: Some(failure) }
+        }
+    }
+}
+
+async fn look(server: &Server, items: &mut Vec<Item>) {
+    let version = connect(server).await;
+    let known = version.as_ref().ok().map(|(version, _)| *version);
+    items.push(judged(server, "connection", version.map(|(_, text)| text)));
+    if let Some(version) = known {
+        let configured = server.pg_bin.clone();
+        let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
+        items.push(judged(server, "pg_dumpall", dump.map(|found| format!("{} in {}", found.version, found.directory.display()))));
+        let configured = server.pg_bin.clone();
+        let scratch = blocking(move || binaries::for_server(version, configured.as_deref())).await;
+        items.push(judged(server, "scratch server", scratch.map(describe)));
+    }
+    items.push(judged(server, "directory", writable(&server.directory)));
+    items.push(judged(server, "free space", room(&server.directory)));
+}
+
+fn describe(found: binaries::Binaries) -> String {
+    let user = found.run_as.map_or_else(String::new, |user| format!(", run as {}", user.name));
+    format!("PostgreSQL {} in {}{user}", found.version, found.directory.display())
+}
+
+async fn connect(server: &Server) -> Result<(Version, String)> {
+    let target = Target::resolve(&server.connection)?;
+    let (session, version, text) = live::open(&target).await?;
+    session.close().await;
+    Ok((version, format!("{target}, PostgreSQL {text}")))
+}
+
+/// Whether a file can be made in the directory, by making one and removing it.
+fn writable(directory: &Path) -> Result<String> {
+    let probe = directory.join(format!(".pgvigil-check-{}", std::process::id()));
+    let failed = |error| {
+        Failure::io(format!("write in directory {}", directory.display()), error)
+            .remedy("create it, and make it writable for the user that pgvigil runs as")
+    };
+    OpenOptions::new().write(true).create_new(true).open(&probe).map_err(failed)?;
+    std::fs::remove_file(&probe).map_err(failed)?;
+    Ok(format!("{} can be written to", directory.display()))
+}
+
+fn room(directory: &Path) -> Result<String> {
+    let space = store::space::of(directory).map_err(|error| Failure::io(format!("ask for the free space of {}", directory.display()), error))?;
+    let Some(last) = store::list(directory)?.pop() else {
+        return Ok(format!("{} free; no backup yet to compare with", render::bytes(space.available)));
+    };
+    let wanted = last.bytes / ROOM.1 * ROOM.0;
+    if space.available < wanted {
+        let what = format!("find room for the next backup in {}: {} free, the last one has {}", directory.display(), render::bytes(space.available), render::bytes(last.bytes));
+        return Err(Failure::new(FailureKind::NoSpace, what).remedy("free space on the volume, or make it larger"));
+    }
+    Ok(format!("{} free, the last backup has {}", render::bytes(space.available), render::bytes(last.bytes)))
+}
+
+fn text(items: &[Item]) -> String {
+    items
+        .iter()
+        .map(|item| {
+            let mark = if item.good { "good" } else { "BAD " };
+            let server = if item.server.is_empty() { String::new() } else { format!("{}: ", item.server) };
+            format!("{mark}  {server}{}: {}\n", item.what, item.detail)
+        })
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! What a person types: one file per verb, each thin.
+//!
+//! Standard output holds the report, or one JSON document with `--json`; everything else goes to standard error. Here,
+//! and only here, a failure becomes one sentence and an exit code.
+
+mod args;
+mod backup;
+mod check;
+mod context;
+mod demo;
+mod drill;
+mod inspect;
+mod list;
+mod render;
+mod serve;
+mod terminal;
+mod verify;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::json;
+use tracing_subscriber::fmt::time::ChronoUtc;
+
+use crate::error::{Failure, FailureKind, Result};
+use crate::pg::warden;
+use args::{Args, Command, LogFormat};
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    if let Command::Warden(order) = &args.command {
+        return warden::run(order);
+    }
+    log_to_stderr(&args);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match &runtime {
+        Ok(runtime) => runtime.block_on(Box::pin(dispatch(&args))),
+        Err(error) => Err(Failure::new(FailureKind::Io, "start threads").because(std::io::Error::from(error.kind()))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Ended { failure, told }) => {
+            if args.json && !told {
+                let kind = failure.kind().policy().label;
+                // If standard output is gone, standard error still has it.
+                let _ = terminal::print_json(&json!({ "result": "error", "reason": kind, "message": failure.sentence() }));
+            }
+            eprintln!("pgvigil: {}", failure.sentence());
+            ExitCode::from(failure.kind().policy().exit_code)
+        }
+    }
+}
+
+/// A verb that did not end well.
+struct Ended {
+    failure: Failure,
+    /// Whether the JSON document was printed already.
+    told: bool,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self { failure, told: false }
+    }
+}
+
+/// What verbs return.
+type Verb = std::result::Result<(), Ended>;
+
+/// Ends a verb whose report was printed.
+fn ended(failure: Option<Failure>) -> Verb {
+    failure.map_or(Ok(()), |failure| Err(Ended { failure, told: true }))
+}
+
+async fn dispatch(args: &Args) -> Verb {
+    match &args.command {
+        Command::Serve => serve::run(args).await,
+        Command::Backup { name } => backup::run(args, name.as_deref()).await,
+        Command::Verify { backup, all } => verify::run(args, backup, *all).await,
+        Command::Drill { backup, keep } => drill::run(args, backup, *keep).await,
+        Command::List => list::run(args),
+        Command::Inspect { backup } => inspect::run(args, backup).await,
+        Command::Check => check::run(args).await,
+        Command::Demo { once, listen } => demo::run(args, *once, *listen).await,
+        // Handled before there was a runtime.
+        Command::Warden(_) => Ok(()),
+    }
+}
+
+fn log_to_stderr(args: &Args) {
+    // A person at a terminal has the progress bar; log lines are for files.
+    let quiet = std::io::stderr().is_terminal() && !matches!(args.command, Command::Serve | Command::Demo { .. } | Command::Drill { keep: true, .. });
+    let level = if quiet && args.log_level == tracing::Level::INFO { tracing::Level::WARN } else { args.log_level };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_timer(ChronoUtc::rfc_3339());
+    match args.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(FailureKind::Io, "a thread broke").because(error))?
+}

@@ -1,0 +1,158 @@
+//! Proves a backup: checked, restored whole into an embedded scratch server, read back, compared, to the row.
+//!
+//! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
+//! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
+//! (roles, owners and grants), *cleanup* (nothing is left, and that is checked). `passed` means that all of them were
+//! done; what could not run is an error, never a pass.
+
+mod compare;
+mod definitions;
+mod report;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use crate::catalog::{Catalog, DumpKind};
+use crate::config::Server;
+use crate::error::{Failure, FailureKind, Result};
+use crate::ledger::{Job, JobResult};
+use crate::outcome::Progress;
+use crate::pg::binaries::{self, Binaries};
+use crate::pg::scratch::{self, Scratch};
+use crate::pg::version::Version;
+use crate::recorder::{Attempt, ledger_directory};
+use crate::restore::restore;
+use crate::verify::{self, Checked};
+pub use report::{Check, CheckStatus, Report};
+
+/// What to do beside the proof.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep the scratch server until asked to stop, for a look at it.
+    pub keep: bool,
+}
+
+/// Drills one backup. The report says how it went; the failure, if there is one, goes with it.
+pub async fn run(archive: &Path, server: &Server, options: Options, progress: &Progress) -> (Report, Option<Failure>) {
+    let mut report = Report::new(archive);
+    let mut attempt = match Attempt::begin(Job::Drill, &server.name, ledger_directory(archive, &server.directory)) {
+        Ok(attempt) => attempt,
+        Err(error) => return (report, Some(error)),
+    };
+    report.job_id = attempt.job_id().to_owned();
+    for done in scratch::sweep() {
+        info!(job_id = attempt.job_id(), "{done}");
+    }
+    let work = Box::pin(attempted(archive, server, options, progress, &mut report));
+    let result = tokio::select! {
+        result = work => result,
+        () = tokio::time::sleep(server.drill.timeout) => {
+            Err(Failure::new(FailureKind::Timeout, format!("drill {}: the time for it was up", archive.display())).remedy("give it more with drill.timeout"))
+        }
+    };
+    report.duration_seconds = attempt.seconds();
+    report.result = match &result {
+        Ok(()) => JobResult::Passed,
+        Err(failure) if failure.kind().policy().exit_code == 1 => JobResult::Failed,
+        Err(_) => JobResult::Error,
+    };
+    report.message = result.as_ref().err().map(Failure::sentence);
+    attempt.about(archive, report.backup_finished_at);
+    attempt.measured(report.facts());
+    attempt.end(result.as_ref().err());
+    (report, result.err())
+}
+
+async fn attempted(archive: &Path, server: &Server, options: Options, progress: &Progress, report: &mut Report) -> Result<()> {
+    let began = Instant::now();
+    let judged = verify::check(archive, progress).await?;
+    report.phase("verify", began);
+    report.findings.clone_from(&judged.report.findings);
+    report.backup_finished_at = verify::backup_time(&judged);
+    if let Some(fault) = judged.fault {
+        return Err(fault);
+    }
+    let checked = judged.checked;
+    let expected = checked.manifest.as_ref().map_or(&checked.catalog, |manifest| &manifest.catalog);
+    can_be_proven(archive, expected)?;
+
+    let began = Instant::now();
+    progress.stage("prepare", 0);
+    let binaries = find_server(expected, server).await?;
+    // Longer than the drill itself may take: the drill's own end comes first.
+    let scratch = Scratch::start(&binaries, server.drill.timeout + Duration::from_secs(600), progress).await?;
+    report.scratch_version = binaries.version.to_string();
+    report.phase("prepare", began);
+
+    let proven = Box::pin(prove(archive, &checked, expected, &scratch, &binaries, progress, report)).await;
+    if options.keep && !matches!(&proven, Err(error) if error.kind() == FailureKind::Cancelled) {
+        keep(&scratch, progress).await;
+    }
+    let began = Instant::now();
+    progress.stage("cleanup", 0);
+    let stopped = scratch.stop().await;
+    report.phase("cleanup", began);
+    proven.and(stopped)
+}
+
+/// What the drill cannot prove, it does not begin.
+fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
+    if expected.kind != DumpKind::Cluster {
+        return Err(Failure::new(FailureKind::Usage, format!("drill {}: it is a dump of one database", archive.display()))
+            .remedy("drill a dump of the whole cluster (pg_dumpall): a database alone lacks the roles it needs"));
+    }
+    if expected.inserts > 0 {
+        let what = format!("drill {}: {} rows come as INSERT statements, which cannot be compared", archive.display(), expected.inserts);
+        return Err(Failure::new(FailureKind::Scratch, what).remedy("dump without --inserts"));
+    }
+    Ok(())
+}
+
+async fn find_server(expected: &Catalog, server: &Server) -> Result<Binaries> {
+    let text = expected.server_version.clone().unwrap_or_default();
+    let version = Version::from_text(&text).unwrap_or(Version { major: 0, minor: 0 });
+    let configured = server.pg_bin.clone();
+    let found = tokio::task::spawn_blocking(move || binaries::for_server(version, configured.as_deref())).await;
+    found.map_err(|error| Failure::new(FailureKind::Io, "look for PostgreSQL's binaries").because(error))?
+}
+
+async fn prove(
+    archive: &Path,
+    checked: &Checked,
+    expected: &Catalog,
+    scratch: &Scratch,
+    binaries: &Binaries,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let began = Instant::now();
+    progress.stage("restore", expected.bytes);
+    let mut count = 0;
+    let mut tablespaces = || {
+        count += 1;
+        scratch.tablespace_directory(count, binaries.run_as.as_ref())
+    };
+    let restored = restore(archive, scratch.target(), &mut tablespaces, progress).await?;
+    report.restore_seconds = restored.seconds;
+    report.phase("restore", began);
+
+    let began = Instant::now();
+    progress.stage("compare", expected.databases.iter().flat_map(|database| &database.tables).map(|table| table.bytes).sum());
+    compare::all(expected, checked.manifest.as_ref(), scratch, progress, report).await?;
+    report.phase("compare", began);
+
+    let began = Instant::now();
+    progress.stage("definitions", 0);
+    definitions::check(&restored.definitions, expected, scratch, binaries, progress, report).await?;
+    report.phase("definitions", began);
+    report.verdict()
+}
+
+/// Waits, with the server up, until asked to stop.
+async fn keep(scratch: &Scratch, progress: &Progress) {
+    let target = scratch.target();
+    info!("the scratch server is kept: psql -h {} -U {} -d postgres; Ctrl-C ends it", target.host, target.user);
+    progress.cancelled().await;
+}

@@ -1,0 +1,125 @@
+//! What a drill says.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::catalog::diff::Difference;
+use crate::error::{Failure, FailureKind, Result};
+use crate::finding::Findings;
+use crate::ledger::{DrillFacts, JobResult, Phase};
+
+/// A drill, told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Ties log lines, ledger and report together.
+    pub job_id: String,
+    /// How it ended.
+    pub result: JobResult,
+    /// Why it did not pass.
+    pub message: Option<String>,
+    /// When the backup was finished.
+    pub backup_finished_at: Option<DateTime<Utc>>,
+    /// PostgreSQL's version in the scratch server.
+    pub scratch_version: String,
+    /// Wall time of it all.
+    pub duration_seconds: f64,
+    /// Wall time of the restore alone: the measured restore time.
+    pub restore_seconds: f64,
+    /// Wall time of each phase, in order.
+    pub phases: Vec<Phase>,
+    /// Databases compared.
+    pub databases: u64,
+    /// Tables compared.
+    pub tables: u64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Everything that is not equal.
+    pub mismatches: Vec<Difference>,
+    /// Checks done and not done.
+    pub checks: Vec<Check>,
+    /// What the check of the file found.
+    pub findings: Findings,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Its name.
+    pub name: &'static str,
+    /// Its status.
+    pub status: CheckStatus,
+    /// What was compared, or what is wrong, or why it was not done.
+    pub detail: String,
+}
+
+/// Status of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// Done, and equal.
+    Passed,
+    /// Done, and not equal.
+    Failed,
+    /// Not done.
+    NotDone,
+}
+
+impl Report {
+    pub(super) fn new(archive: &Path) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            job_id: String::new(),
+            result: JobResult::Error,
+            message: None,
+            backup_finished_at: None,
+            scratch_version: String::new(),
+            duration_seconds: 0.0,
+            restore_seconds: 0.0,
+            phases: Vec::new(),
+            databases: 0,
+            tables: 0,
+            rows: 0,
+            mismatches: Vec::new(),
+            checks: Vec::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    pub(super) fn phase(&mut self, name: &str, began: Instant) {
+        self.phases.push(Phase { name: name.to_owned(), seconds: began.elapsed().as_secs_f64() });
+    }
+
+    pub(super) fn check(&mut self, name: &'static str, status: CheckStatus, detail: String) {
+        self.checks.push(Check { name, status, detail });
+    }
+
+    /// For the ledger.
+    pub fn facts(&self) -> DrillFacts {
+        DrillFacts {
+            databases: self.databases,
+            tables: self.tables,
+            rows: self.rows,
+            mismatches: self.mismatches.len() as u64,
+            restore_seconds: self.restore_seconds,
+            phases: self.phases.clone(),
+        }
+    }
+
+    /// The failure that mismatches and failed checks amount to.
+    pub(super) fn verdict(&self) -> Result<()> {
+        let what = format!("drill {}", self.archive.display());
+        let failed = match (self.mismatches.as_slice(), self.checks.iter().find(|check| check.status == CheckStatus::Failed)) {
+            ([first, rest @ ..], _) if rest.is_empty() => format!("{what}: {first}"),
+            ([first, rest @ ..], _) => format!("{what}: {first} (and {} more mismatches)", rest.len()),
+            ([], Some(check)) => format!("{what}: {}: {}", check.name, check.detail),
+            ([], None) => return Ok(()),
+        };
+        Err(Failure::new(FailureKind::NotEqual, failed)
+            .remedy("this backup does not give back what it holds: keep an older proven one and take a new one"))
+    }
+}

@@ -1,0 +1,289 @@
+//! Sessions on a server: what libpq's defaults make of a connection, the password, TLS, and who owns the task behind it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::passfile::{self, Wanted};
+use super::{tls, user};
+use crate::config::{Connection, PasswordSource, SslMode};
+use crate::error::{Failure, FailureKind, Result};
+
+const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where PostgreSQL packages put their sockets.
+const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// A connection with libpq's defaults applied: everything but the database and the secret.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Host name, address, or socket directory.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Database for questions about the cluster.
+    pub database: String,
+    password: PasswordSource,
+    sslmode: SslMode,
+    sslrootcert: Option<PathBuf>,
+    connect_timeout: Duration,
+}
+
+/// Where a password was found; what it is stays inside.
+enum Password {
+    None,
+    Plain(String),
+    File(PathBuf),
+}
+
+/// A session. The connection behind it ends with it.
+pub struct Session {
+    client: Client,
+    driver: Driver,
+}
+
+/// The task that moves the session's bytes.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl std::ops::Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Session {
+    fn new<C>(client: Client, connection: C) -> Self
+    where
+        C: Future<Output = std::result::Result<(), tokio_postgres::Error>> + Send + 'static,
+    {
+        // What goes wrong with the connection, each request on it says too.
+        Self { client, driver: Driver(tokio::spawn(async move { drop(connection.await) })) }
+    }
+
+    /// Ends the session and waits until the server has been told.
+    pub async fn close(self) {
+        let Self { client, mut driver } = self;
+        drop(client);
+        let _ = (&mut driver.0).await;
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{}", self.user, self.host, self.port)
+    }
+}
+
+impl Target {
+    /// Applies libpq's defaults.
+    pub fn resolve(connection: &Connection) -> Result<Self> {
+        let port = connection.port.unwrap_or(DEFAULT_PORT);
+        let host = connection.host.clone().filter(|host| !host.is_empty()).unwrap_or_else(|| default_host(port));
+        let user = match &connection.user {
+            Some(user) => user.clone(),
+            None => user::own_name().ok_or_else(|| {
+                Failure::new(FailureKind::Config, "choose the user to connect as: this system has no name for our own user")
+                    .remedy("set PGUSER, or user in the configuration")
+            })?,
+        };
+        Ok(Self {
+            host,
+            port,
+            user,
+            database: connection.database.clone().unwrap_or_else(|| "postgres".to_owned()),
+            password: connection.password.clone(),
+            sslmode: connection.sslmode,
+            sslrootcert: connection.sslrootcert.clone(),
+            connect_timeout: connection.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+        })
+    }
+
+    /// A server of ours behind a socket.
+    pub fn local(socket_directory: &Path, user: &str, database: &str) -> Self {
+        Self {
+            host: socket_directory.to_string_lossy().into_owned(),
+            port: DEFAULT_PORT,
+            user: user.to_owned(),
+            database: database.to_owned(),
+            password: PasswordSource::Environment,
+            sslmode: SslMode::Disable,
+            sslrootcert: None,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+        }
+    }
+
+    fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    /// libpq's environment for a program that connects as we do.
+    pub fn environment(&self) -> Result<Vec<(String, OsString)>> {
+        let mut environment: Vec<(String, OsString)> = [
+            ("PGHOST", self.host.clone()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", self.user.clone()),
+            ("PGSSLMODE", self.sslmode.as_str().to_owned()),
+            ("PGCONNECT_TIMEOUT", self.connect_timeout.as_secs().max(1).to_string()),
+            ("PGAPPNAME", "pgvigil".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+        if let Some(path) = &self.sslrootcert {
+            environment.push(("PGSSLROOTCERT".to_owned(), path.into()));
+        }
+        match self.password()? {
+            Password::None => {}
+            Password::Plain(password) => environment.push(("PGPASSWORD".to_owned(), password.into())),
+            Password::File(path) => environment.push(("PGPASSFILE".to_owned(), path.into())),
+        }
+        Ok(environment)
+    }
+
+    fn password(&self) -> Result<Password> {
+        match &self.password {
+            PasswordSource::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Failure::new(FailureKind::Config, format!("read the password from {}", path.display()))
+                        .because(error)
+                        .remedy("make the file readable for the user that pgvigil runs as")
+                })?;
+                Ok(Password::Plain(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            PasswordSource::PassFile(path) => Ok(Password::File(path.clone())),
+            PasswordSource::Environment => Ok(environment_password()),
+        }
+    }
+
+    fn password_for(&self, database: &str) -> Result<Option<String>> {
+        match self.password()? {
+            Password::None => Ok(None),
+            Password::Plain(password) => Ok(Some(password)),
+            Password::File(path) => {
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    Failure::new(FailureKind::Config, format!("read password file {}", path.display())).because(error)
+                })?;
+                let wanted = Wanted { host: &self.host, port: self.port, database, user: &self.user };
+                Ok(passfile::lookup(&text, wanted))
+            }
+        }
+    }
+
+    /// Opens a session in a database.
+    pub async fn session(&self, database: &str) -> Result<Session> {
+        let mut config = Config::new();
+        config
+            .host(&self.host)
+            .port(self.port)
+            .user(&self.user)
+            .dbname(database)
+            .application_name("pgvigil")
+            .connect_timeout(self.connect_timeout)
+            .tcp_user_timeout(Duration::from_secs(60))
+            .ssl_mode(match self.sslmode {
+                _ if self.is_socket() => tokio_postgres::config::SslMode::Disable,
+                SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+                SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
+            });
+        if let Some(password) = self.password_for(database)? {
+            config.password(password);
+        }
+        let connecting = async {
+            if self.is_socket() || self.sslmode == SslMode::Disable {
+                let (client, connection) = config.connect(NoTls).await.map_err(|error| self.refused(database, &error))?;
+                Ok(Session::new(client, connection))
+            } else {
+                let connector = tls::connector(self.sslmode, self.sslrootcert.as_deref())?;
+                let (client, connection) = config.connect(connector).await.map_err(|error| self.refused(database, &error))?;
+                Ok(Session::new(client, connection))
+            }
+        };
+        // connect_timeout covers the socket only; a server may take the connection and say nothing.
+        match tokio::time::timeout(self.connect_timeout * 2, Box::pin(connecting)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::new(FailureKind::Connect, format!("connect to database {database} as {self}: the server does not answer"))
+                .remedy("check that it runs and that the network lets us through")),
+        }
+    }
+
+    fn refused(&self, database: &str, error: &tokio_postgres::Error) -> Failure {
+        let refused = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INSUFFICIENT_PRIVILEGE];
+        let without_password = error.code().is_none() && ServerError::from(error).to_string().contains("password missing");
+        let (kind, remedy) = if without_password || error.code().is_some_and(|code| refused.contains(code)) {
+            (FailureKind::Auth, "check the user and where its password comes from (password_file, PGPASSFILE, PGPASSWORD)")
+        } else {
+            (FailureKind::Connect, "check that the server runs, its host and port, and that the network lets us through")
+        };
+        Failure::new(kind, format!("connect to database {database} as {self}")).because(ServerError::from(error)).remedy(remedy)
+    }
+}
+
+fn default_host(port: u16) -> String {
+    let socket = format!(".s.PGSQL.{port}");
+    let with_socket = SOCKET_DIRECTORIES.into_iter().find(|directory| Path::new(directory).join(&socket).exists());
+    with_socket.unwrap_or("localhost").to_owned()
+}
+
+fn environment_password() -> Password {
+    if let Ok(password) = std::env::var("PGPASSWORD") {
+        return Password::Plain(password);
+    }
+    let named = std::env::var_os("PGPASSFILE").map(PathBuf::from);
+    let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pgpass")).filter(|path| path.is_file());
+    named.or(usual).map_or(Password::None, Password::File)
+}
+
+/// What a server said, in one line: tokio-postgres' own text is just "db error".
+#[derive(Debug)]
+pub struct ServerError(String);
+
+impl From<&tokio_postgres::Error> for ServerError {
+    fn from(error: &tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(error);
+            while let Some(inner) = cause {
+                let own = inner.to_string();
+                if !text.contains(&own) {
+                    text.push_str(": ");
+                    text.push_str(&own);
+                }
+                cause = inner.source();
+            }
+            return Self(text);
+        };
+        let mut text = format!("{} (SQLSTATE {}", said.message(), said.code().code());
+        for (name, value) in [("detail", said.detail()), ("hint", said.hint()), ("where", said.where_())] {
+            if let Some(value) = value {
+                text.push_str(&format!(", {name}: {value}"));
+            }
+        }
+        text.push(')');
+        Self(text)
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServerError {}

@@ -1,0 +1,140 @@
+//! What a running server holds, as far as a whole dump of it must hold it too: databases, tables, and the settings that
+//! change how values read.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::connect::{ServerError, Session, Target};
+use super::version::Version;
+use crate::catalog::Catalog;
+use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::{DatabaseSize, SessionSettings};
+
+/// Databases that pg_dumpall dumps: those that take connections and are not half dropped.
+const DATABASES: &str = "select oid, datname, pg_catalog.pg_database_size(oid) from pg_catalog.pg_database \
+     where datallowconn and datconnlimit <> -2 order by datname";
+
+/// Tables of which pg_dump writes data: ordinary ones outside of the system's schemas that no extension owns. Not
+/// partitioned parents, foreign tables or views, which have no rows of their own; not temporary tables.
+const TABLES: &str = "select c.oid, n.nspname, c.relname from pg_catalog.pg_class c \
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where c.relkind = 'r' and c.relpersistence <> 't' \
+       and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
+       and not exists (select from pg_catalog.pg_depend d \
+            where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.objsubid = 0 \
+              and d.refclassid = 'pg_catalog.pg_extension'::regclass and d.deptype = 'e')";
+
+const SETTINGS: &str = "select current_setting('TimeZone'), current_setting('bytea_output'), current_setting('lc_monetary')";
+
+/// A server at one moment.
+#[derive(Debug)]
+pub struct Live {
+    /// Its version.
+    pub version: Version,
+    /// Its version as it says it.
+    pub version_text: String,
+    /// Its databases by name.
+    pub databases: BTreeMap<String, LiveDatabase>,
+}
+
+/// A database at one moment.
+#[derive(Debug)]
+pub struct LiveDatabase {
+    oid: u32,
+    /// pg_database_size.
+    pub bytes: u64,
+    tables: HashMap<u32, (String, String)>,
+    /// Settings of a session of ours there.
+    pub settings: SessionSettings,
+}
+
+fn failed(what: String) -> impl Fn(tokio_postgres::Error) -> Failure {
+    move |error| Failure::new(FailureKind::Connect, what.clone()).because(ServerError::from(&error))
+}
+
+/// Connects for questions about the cluster, and asks for the version.
+pub async fn open(target: &Target) -> Result<(Session, Version, String)> {
+    let session = target.session(&target.database).await?;
+    let ask = "select current_setting('server_version_num'), current_setting('server_version')";
+    let row = session.query_one(ask, &[]).await.map_err(failed(format!("ask {target} for its version")))?;
+    let number: String = row.get(0);
+    let version = number.parse().map(Version::from_number).map_err(|error| {
+        Failure::new(FailureKind::Connect, format!("ask {target} for its version: it says {number:?}")).because(error)
+    })?;
+    Ok((session, version, row.get(1)))
+}
+
+/// Looks at everything, one database after the other.
+pub async fn look(target: &Target) -> Result<Live> {
+    let (session, version, version_text) = open(target).await?;
+    let rows = session.query(DATABASES, &[]).await.map_err(failed(format!("list the databases of {target}")))?;
+    let mut databases = BTreeMap::new();
+    for row in rows {
+        let (oid, name, bytes): (u32, String, i64) = (row.get(0), row.get(1), row.get(2));
+        match look_into(target, &name, oid, u64::try_from(bytes).unwrap_or(0)).await {
+            Ok(database) => {
+                databases.insert(name, database);
+            }
+            // Dropped since we listed it: that is no database a dump must hold.
+            Err(_) if !exists(&session, oid).await => {}
+            Err(error) => return Err(error),
+        }
+    }
+    session.close().await;
+    Ok(Live { version, version_text, databases })
+}
+
+async fn exists(session: &Session, oid: u32) -> bool {
+    // A server that does not answer has not dropped anything.
+    session.query_opt("select from pg_catalog.pg_database where oid = $1 and datallowconn", &[&oid]).await.map_or(true, |row| row.is_some())
+}
+
+async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<LiveDatabase> {
+    let session = target.session(name).await?;
+    let settings = session.query_one(SETTINGS, &[]).await.map_err(failed(format!("ask database {name} for its settings")))?;
+    let rows = session.query(TABLES, &[]).await.map_err(failed(format!("list the tables of database {name}")))?;
+    let tables = rows.into_iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+    let settings = SessionSettings {
+        database: name.to_owned(),
+        timezone: settings.get(0),
+        bytea_output: settings.get(1),
+        lc_monetary: settings.get(2),
+    };
+    session.close().await;
+    Ok(LiveDatabase { oid, bytes, tables, settings })
+}
+
+impl Live {
+    /// Sizes for the manifest.
+    pub fn sizes(&self) -> Vec<DatabaseSize> {
+        self.databases.iter().map(|(name, database)| DatabaseSize { database: name.clone(), bytes: database.bytes }).collect()
+    }
+
+    /// Bytes of all databases.
+    pub fn bytes(&self) -> u64 {
+        self.databases.values().map(|database| database.bytes).sum()
+    }
+
+    /// What was there before and after a dump, under the same name, and is not in the dump. What was created, dropped or
+    /// renamed meanwhile may or may not be in it.
+    pub fn missing_from(&self, after: &Self, dump: &Catalog) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (name, before) in &self.databases {
+            let Some(after) = after.databases.get(name).filter(|after| after.oid == before.oid) else { continue };
+            let Some(dumped) = dump.databases.iter().find(|database| database.name == *name) else {
+                missing.push(format!("database {name}"));
+                continue;
+            };
+            let tables: HashSet<(&str, &str)> =
+                dumped.tables.iter().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+            let mut lost: Vec<_> = before
+                .tables
+                .iter()
+                .filter(|(oid, table)| after.tables.get(oid) == Some(table) && !tables.contains(&(table.0.as_str(), table.1.as_str())))
+                .map(|(_, (schema, table))| format!("table {schema}.{table} of database {name}"))
+                .collect();
+            lost.sort();
+            missing.append(&mut lost);
+        }
+        missing
+    }
+}

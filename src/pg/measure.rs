@@ -1,0 +1,172 @@
+//! Reads tables, sequences and large objects back, to be compared with what a dump held.
+//!
+//! Equal data hashes equal only if it reads the same: the same columns in the same order, and the session settings of
+//! pg_dump (DateStyle, IntervalStyle, extra_float_digits, row_security, client_encoding), together with those that
+//! pg_dump leaves as the server has them (TimeZone, bytea_output, lc_monetary), which the manifest remembers.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, pin_mut};
+use tokio_postgres::error::SqlState;
+
+use super::connect::{ServerError, Session, Target};
+use crate::catalog::hash::RowHasher;
+use crate::catalog::large_objects::LargeObjectHasher;
+use crate::catalog::{Database, LargeObjects, Sequence, Table};
+use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::SessionSettings;
+use crate::outcome::Progress;
+use crate::sql::encoding::is_utf8;
+use crate::sql::name::{quote_columns, quote_identifier, quote_literal, quote_qualified};
+use crate::sql::statement::unhex;
+
+/// pg_dump's own settings (setup_connection in pg_dump.c).
+const SETTINGS: &str = "set datestyle = iso; set intervalstyle = postgres; set extra_float_digits = 3; \
+     set synchronize_seqscans = off; set statement_timeout = 0; set lock_timeout = 0; \
+     set idle_in_transaction_session_timeout = 0; set row_security = off; set search_path = pg_catalog";
+
+/// Partitioned tables have no rows of their own to COPY, but can be read as a query.
+const PARTITIONED: &str = "select n.nspname, c.relname from pg_catalog.pg_class c \
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'";
+
+/// Measures in a database of `target` what `expected` names; what is not there is not in the result.
+pub async fn database(target: &Target, expected: &Database, settings: Option<&SessionSettings>, progress: &Progress) -> Result<Database> {
+    let session = target.session(&expected.name).await?;
+    prepare(&session, settings).await?;
+    let partitioned: HashSet<(String, String)> =
+        session.query(PARTITIONED, &[]).await.map_err(failed("list partitioned tables"))?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut actual = Database { name: expected.name.clone(), encoding: expected.encoding.clone(), ..Database::default() };
+    for table in &expected.tables {
+        progress.check()?;
+        let as_query = partitioned.contains(&(table.schema.clone(), table.name.clone()));
+        actual.tables.extend(measure_table(&session, &expected.encoding, table, as_query, progress).await?);
+    }
+    for sequence in &expected.sequences {
+        actual.sequences.extend(measure_sequence(&session, sequence).await?);
+    }
+    actual.large_objects = measure_large_objects(&session).await?;
+    session.close().await;
+    Ok(actual)
+}
+
+fn failed(what: &str) -> impl Fn(tokio_postgres::Error) -> Failure {
+    let what = format!("{what} of the restored server");
+    move |error| Failure::new(FailureKind::Scratch, what.clone()).because(ServerError::from(&error))
+}
+
+async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Result<()> {
+    session.batch_execute(SETTINGS).await.map_err(failed("set up a session"))?;
+    let Some(settings) = settings else { return Ok(()) };
+    for (name, value) in
+        [("timezone", &settings.timezone), ("bytea_output", &settings.bytea_output), ("lc_monetary", &settings.lc_monetary)]
+    {
+        let set = format!("set {name} = {}", quote_literal(value));
+        match session.batch_execute(&set).await {
+            // A locale that this system lacks changes only how money reads: the comparison will show whether it matters.
+            Err(_) if name == "lc_monetary" => {}
+            other => other.map_err(failed("set up a session"))?,
+        }
+    }
+    Ok(())
+}
+
+async fn measure_table(session: &Session, encoding: &str, table: &Table, as_query: bool, progress: &Progress) -> Result<Option<Table>> {
+    let name = quote_qualified(&table.schema, &table.name);
+    let what = format!("read table {}.{}", table.schema, table.name);
+    let copy = if as_query {
+        let columns: Vec<_> = table.columns.iter().map(|column| quote_identifier(column)).collect();
+        format!("copy (select {} from {name}) to stdout", columns.join(", "))
+    } else {
+        format!("copy {name}{} to stdout", quote_columns(&table.columns))
+    };
+    // Prepared while the session speaks UTF-8, run in the encoding of the dump.
+    let statement = session.prepare(&copy).await.map_err(failed(&what))?;
+    enter_encoding(session, encoding).await?;
+    let mut hasher = RowHasher::new();
+    let stream = match session.copy_out(&statement).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            leave_encoding(session, encoding).await?;
+            let missing = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_SCHEMA_NAME];
+            return if error.code().is_some_and(|code| missing.contains(code)) { Ok(None) } else { Err(failed(&what)(error)) };
+        }
+    };
+    pin_mut!(stream);
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(failed(&what))?;
+        hasher.feed(&piece);
+        progress.add(piece.len() as u64);
+    }
+    leave_encoding(session, encoding).await?;
+    Ok(Some(Table {
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        columns: table.columns.clone(),
+        rows: hasher.rows,
+        bytes: hasher.bytes,
+        hash: hasher.hash,
+        data: Vec::new(),
+    }))
+}
+
+/// Has the session take and give COPY data in a section's encoding. Statements must be UTF-8 again, after
+/// [`leave_encoding`]. Sections in UTF-8, nearly all of them, need neither.
+pub async fn enter_encoding(session: &Session, encoding: &str) -> Result<()> {
+    if is_utf8(encoding) {
+        return Ok(());
+    }
+    set_encoding(session, encoding).await
+}
+
+/// Ends [`enter_encoding`].
+pub async fn leave_encoding(session: &Session, encoding: &str) -> Result<()> {
+    if is_utf8(encoding) {
+        return Ok(());
+    }
+    set_encoding(session, "UTF8").await
+}
+
+async fn set_encoding(session: &Session, encoding: &str) -> Result<()> {
+    session.batch_execute(&format!("set client_encoding = {}", quote_literal(encoding))).await.map_err(failed("set the encoding"))
+}
+
+async fn measure_sequence(session: &Session, sequence: &Sequence) -> Result<Option<Sequence>> {
+    let ask = format!("select last_value, is_called from {}", quote_qualified(&sequence.schema, &sequence.name));
+    match session.query_one(&ask, &[]).await {
+        Ok(row) => {
+            Ok(Some(Sequence { schema: sequence.schema.clone(), name: sequence.name.clone(), value: row.get(0), called: row.get(1) }))
+        }
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+        Err(error) => Err(failed(&format!("read sequence {}.{}", sequence.schema, sequence.name))(error)),
+    }
+}
+
+async fn measure_large_objects(session: &Session) -> Result<LargeObjects> {
+    const WHAT: &str = "read large objects";
+    let mut hasher = LargeObjectHasher::default();
+    // An object without content has no page; the left join gives it a row.
+    let copy = "copy (select m.oid, p.pageno, encode(p.data, 'hex') from pg_catalog.pg_largeobject_metadata m \
+                left join pg_catalog.pg_largeobject p on p.loid = m.oid order by m.oid, p.pageno) to stdout";
+    let stream = session.copy_out(copy).await.map_err(failed(WHAT))?;
+    pin_mut!(stream);
+    let mut rest = Vec::new();
+    while let Some(piece) = stream.next().await {
+        rest.extend_from_slice(&piece.map_err(failed(WHAT))?);
+        let end = memchr::memrchr(b'\n', &rest).map_or(0, |newline| newline + 1);
+        for line in rest.drain(..end).collect::<Vec<_>>().split_inclusive(|byte| *byte == b'\n') {
+            large_object_page(&mut hasher, line).ok_or_else(|| Failure::new(FailureKind::Scratch, format!("{WHAT}: an unexpected row")))?;
+        }
+    }
+    Ok(hasher.finish())
+}
+
+fn large_object_page(hasher: &mut LargeObjectHasher, line: &[u8]) -> Option<()> {
+    let mut fields = std::str::from_utf8(line).ok()?.trim_end().split('\t');
+    let (oid, page, data) = (fields.next()?.parse().ok()?, fields.next()?, fields.next()?);
+    if page == "\\N" {
+        hasher.begin(oid);
+    } else {
+        hasher.page(oid, page.parse().ok()?, &unhex(&format!("\\x{data}"))?);
+    }
+    Some(())
+}

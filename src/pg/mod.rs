@@ -1,0 +1,18 @@
+//! PostgreSQL's programs and servers.
+//!
+//! [`process`] runs programs, each under a [`warden`] that outlives us by just as long as cleaning up takes. [`binaries`]
+//! finds them by version, [`connect`] opens sessions, [`live`] asks a server what a whole dump of it must hold, [`dump`]
+//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared.
+
+pub mod binaries;
+pub mod connect;
+pub mod dump;
+pub mod live;
+pub mod measure;
+pub mod passfile;
+pub mod process;
+pub mod scratch;
+pub mod tls;
+pub mod user;
+pub mod version;
+pub mod warden;

@@ -1,0 +1,286 @@
+//! The embedded scratch server: a throwaway PostgreSQL that nothing but us can reach, and that is gone afterwards.
+//!
+//! initdb into a directory of its own, a socket in it that only its owner (and root) can reach, no TCP, durability off,
+//! and a bootstrap superuser that no dump contains, so that `DROP ROLE postgres` and `CREATE ROLE postgres` of a dump
+//! just work and *every* error counts. Never root: dropped to another user where we are. Its environment is empty.
+//!
+//! The directory goes when the server ends, whoever ended it: its warden sees to that also when we are killed. What a
+//! killed warden leaves, [`sweep`] finds at the next start.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::binaries::Binaries;
+use super::connect::Target;
+use super::process::{How, Program, Running, output};
+use super::warden::MARKER;
+use crate::error::{Failure, FailureKind, Result};
+use crate::outcome::Progress;
+
+/// What every scratch directory's name begins with.
+const PREFIX: &str = "pgvigil-scratch-";
+
+/// How long initdb and starting may take; both are seconds on a slow machine.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// sun_path of a socket address holds this many bytes.
+const SOCKET_PATH_LIMIT: usize = 107;
+
+/// A running scratch server. Dropping it ends it and removes everything.
+#[derive(Debug)]
+pub struct Scratch {
+    directory: PathBuf,
+    server: Option<Running>,
+    target: Target,
+    user: String,
+}
+
+/// Settings that make a throwaway server fast and keep it to itself.
+const SETTINGS: [&str; 19] = [
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_replication_slots=0",
+    "max_logical_replication_workers=0",
+    "archive_mode=off",
+    "autovacuum=off",
+    "shared_buffers=128MB",
+    "maintenance_work_mem=128MB",
+    "max_wal_size=4GB",
+    "checkpoint_timeout=1d",
+    "max_locks_per_transaction=256",
+    "restart_after_crash=off",
+    "logging_collector=off",
+    "jit=off",
+];
+
+impl Scratch {
+    /// Makes and starts one. It is ended after `deadline`, whatever happens.
+    pub async fn start(binaries: &Binaries, deadline: Duration, progress: &Progress) -> Result<Self> {
+        let id = random_id()?;
+        let user = format!("pgvigil_scratch_{id:08x}");
+        let directory = make_directory(binaries, id)?;
+        // From here on the directory has an owner that removes it.
+        let mut scratch = Self {
+            target: Target::local(&directory.join("s"), &user, "postgres"),
+            server: None,
+            directory,
+            user,
+        };
+        let initdb = scratch.initdb(binaries);
+        let (_, ended) = run_blocking(move || output(&initdb)).await?;
+        if ended.how != How::Success {
+            return Err(cannot_start(&format!("initdb {}", ended.how), &ended.stderr));
+        }
+        scratch.server = Some(scratch.server_program(binaries, deadline).start().map_err(|error| Failure::io("start the scratch server", error))?);
+        scratch.wait_until_ready(progress).await?;
+        let maintenance = format!("create database {}", scratch.user);
+        let session = scratch.target.session("postgres").await?;
+        session.batch_execute(&maintenance).await.map_err(|error| {
+            Failure::new(FailureKind::Scratch, "prepare the scratch server").because(super::connect::ServerError::from(&error))
+        })?;
+        session.close().await;
+        scratch.target.database.clone_from(&scratch.user);
+        Ok(scratch)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// A directory that the server may write to, for tablespaces.
+    pub fn tablespace_directory(&self, number: usize, run_as: Option<&super::user::RunAs>) -> Result<PathBuf> {
+        let path = self.directory.join(format!("t{number}"));
+        make_private(&path, run_as).map_err(|error| Failure::io(format!("make directory {}", path.display()), error))?;
+        Ok(path)
+    }
+
+    /// How to reach it: its own superuser, in a database of its own that no dump touches.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn initdb(&self, binaries: &Binaries) -> Program {
+        let mut program = self.program(binaries, "initdb", START_DEADLINE).args([
+            "--no-sync",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--username",
+            &self.user,
+            "--pgdata",
+        ]);
+        program.arguments.push(self.data().into());
+        program
+    }
+
+    fn server_program(&self, binaries: &Binaries, deadline: Duration) -> Program {
+        let mut program = self.program(binaries, "postgres", deadline);
+        program.arguments.extend(["-D".into(), self.data().into(), "-k".into(), self.directory.join("s").into()]);
+        for setting in SETTINGS {
+            program.arguments.extend(["-c".into(), setting.into()]);
+        }
+        program.quit = true;
+        program.remove = Some(self.directory.clone());
+        program
+    }
+
+    fn program(&self, binaries: &Binaries, name: &str, deadline: Duration) -> Program {
+        let mut program = Program::new(binaries.program(name), deadline);
+        // Nothing of ours reaches code that a dump brings along.
+        program.environment.retain(|(name, _)| name == "LC_ALL" || name == "LD_LIBRARY_PATH");
+        program.environment.push(("PATH".to_owned(), "/usr/bin:/bin".into()));
+        program.run_as.clone_from(&binaries.run_as);
+        program
+    }
+
+    async fn wait_until_ready(&mut self, progress: &Progress) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            progress.check()?;
+            if self.server.as_mut().is_none_or(Running::has_ended) {
+                let stderr = self.server.take().and_then(|server| server.wait().ok()).map(|ended| ended.stderr);
+                return Err(cannot_start("the server ended at once", &stderr.unwrap_or_default()));
+            }
+            match self.target.session("postgres").await {
+                Ok(session) => {
+                    session.close().await;
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Ends it and makes sure that nothing is left.
+    pub async fn stop(mut self) -> Result<()> {
+        let server = self.server.take();
+        let directory = self.directory.clone();
+        run_blocking(move || {
+            drop(server);
+            remove(&directory)
+        })
+        .await
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        // What cannot be removed now is swept at the next start.
+        let _ = remove(&self.directory);
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let result = tokio::task::spawn_blocking(work).await;
+    let failed = |cause: crate::error::Cause| Failure::new(FailureKind::Scratch, "work on the scratch server").because(cause);
+    result.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))
+}
+
+fn cannot_start(what: &str, stderr: &str) -> Failure {
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    Failure::new(FailureKind::Scratch, format!("start a scratch server: {what}: {last}"))
+        .remedy("check free space in the temporary directory (TMPDIR) and the PostgreSQL binaries")
+}
+
+/// A random number from the kernel.
+pub fn random_id() -> Result<u32> {
+    let mut bytes = [0; 4];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes))
+        .map_err(|error| Failure::io("read random bytes from /dev/urandom", error))?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+fn parent() -> PathBuf {
+    let usual = std::env::temp_dir();
+    let socket = usual.as_os_str().len() + PREFIX.len() + "0123456789-01234567/s/.s.PGSQL.5432".len();
+    if socket > SOCKET_PATH_LIMIT { PathBuf::from("/tmp") } else { usual }
+}
+
+fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
+    let directory = parent().join(format!("{PREFIX}{}-{id:08x}", std::process::id()));
+    let make = || {
+        make_private(&directory, None)?;
+        fs::write(directory.join(MARKER), owner())?;
+        make_private(&directory.join("s"), binaries.run_as.as_ref())?;
+        make_private(&directory.join("data"), binaries.run_as.as_ref())?;
+        // Last, so that the marker is ours.
+        give(&directory, binaries.run_as.as_ref())
+    };
+    make().map_err(|error| {
+        let _ = remove(&directory);
+        Failure::io(format!("make scratch directory {}", directory.display()), error).remedy("make TMPDIR point to a writable directory")
+    })?;
+    Ok(directory)
+}
+
+fn make_private(path: &Path, run_as: Option<&super::user::RunAs>) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    give(path, run_as)
+}
+
+fn give(path: &Path, run_as: Option<&super::user::RunAs>) -> io::Result<()> {
+    run_as.map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
+}
+
+/// Removes a scratch directory, if it is there and is one.
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Our pid and start time: who has the same is us.
+fn owner() -> String {
+    format!("{} {}\n", std::process::id(), start_time(std::process::id()).unwrap_or_default())
+}
+
+/// Field 22 of /proc/PID/stat: ticks since boot; the fields before it end with the name in parentheses.
+fn start_time(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+}
+
+/// Removes what killed runs left: directories whose maker is gone, and servers still running in them. Gives what was done.
+pub fn sweep() -> Vec<String> {
+    let mut done = Vec::new();
+    for entry in fs::read_dir(parent()).into_iter().flatten().flatten() {
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let Ok(marker) = fs::read_to_string(entry.path().join(MARKER)) else { continue };
+        let mut words = marker.split_whitespace();
+        let Some(pid) = words.next().and_then(|word| word.parse::<u32>().ok()) else { continue };
+        if !is_scratch || start_time(pid).is_some_and(|time| Some(time.as_str()) == words.next()) {
+            continue;
+        }
+        end_server(&entry.path().join("data"));
+        if remove(&entry.path()).is_ok() {
+            done.push(format!("removed scratch server {}, which a killed run had left behind", entry.path().display()));
+        }
+    }
+    done
+}
+
+/// Ends a server that runs in this data directory.
+fn end_server(data: &Path) {
+    let pid_file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let Some(pid) = pid_file.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw) else { return };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // The number may be another's by now; a postmaster works in its data directory.
+    if fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|directory| directory == data) {
+        let _ = pidfd_send_signal(&handle, Signal::QUIT);
+    }
+}

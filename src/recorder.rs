@@ -1,0 +1,104 @@
+//! One attempt of a job becomes one ledger entry, however it ends.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tracing::{info, warn};
+
+use crate::error::{Failure, FailureKind, Result};
+use crate::ledger::{DrillFacts, Entry, Job, JobResult};
+use crate::pg::scratch::random_id;
+use crate::store;
+
+/// An attempt under way.
+#[derive(Debug)]
+pub struct Attempt {
+    directory: Option<PathBuf>,
+    began: Instant,
+    entry: Entry,
+}
+
+impl Attempt {
+    /// Begins an attempt; `directory` is where its ledger is, `None` where it has none.
+    pub fn begin(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
+        let started_at = Utc::now();
+        let job_id = format!("{}-{:08x}", started_at.format("%Y%m%dT%H%M%S"), random_id()?);
+        let entry = Entry {
+            sequence: 0,
+            previous: String::new(),
+            job_id,
+            server: server.to_owned(),
+            job,
+            started_at,
+            finished_at: started_at,
+            duration_seconds: 0.0,
+            result: JobResult::Error,
+            reason: None,
+            message: None,
+            backup: None,
+            backup_finished_at: None,
+            drill: None,
+        };
+        Ok(Self { directory: directory.map(Path::to_owned), began: Instant::now(), entry })
+    }
+
+    /// When it began.
+    pub fn started_at(&self) -> DateTime<Utc> {
+        self.entry.started_at
+    }
+
+    /// Wall time so far.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Ties log lines, ledger and reports together.
+    pub fn job_id(&self) -> &str {
+        &self.entry.job_id
+    }
+
+    /// Names the backup it is about.
+    pub fn about(&mut self, archive: &Path, finished_at: Option<DateTime<Utc>>) {
+        self.entry.backup = archive.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.entry.backup_finished_at = finished_at;
+    }
+
+    /// Adds what a drill measured.
+    pub fn measured(&mut self, facts: DrillFacts) {
+        self.entry.drill = Some(facts);
+    }
+
+    /// Ends it: one ledger entry, one log line.
+    pub fn end(mut self, failure: Option<&Failure>) {
+        self.entry.finished_at = Utc::now();
+        self.entry.duration_seconds = self.seconds();
+        self.entry.result = match failure {
+            None => JobResult::Passed,
+            Some(failure) if failure.kind().policy().exit_code == 1 => JobResult::Failed,
+            // A backup that was not taken is a failed one, whatever the reason.
+            Some(_) if self.entry.job == Job::Backup => JobResult::Failed,
+            Some(_) => JobResult::Error,
+        };
+        self.entry.reason = failure.map(Failure::kind);
+        self.entry.message = failure.map(Failure::sentence);
+        info!(
+            job = ?self.entry.job, job_id = %self.entry.job_id, server = %self.entry.server, result = ?self.entry.result,
+            seconds = self.entry.duration_seconds, backup = self.entry.backup.as_deref().unwrap_or("-"), "job ended"
+        );
+        let Some(directory) = &self.directory else { return };
+        // Without its directory a job has failed for that reason, which is said already.
+        let unsaid = failure.is_none_or(|failure| !matches!(failure.kind(), FailureKind::Directory | FailureKind::NoSpace));
+        if let Err(error) = store::ledger::append(directory, &mut self.entry)
+            && unsaid
+        {
+            warn!(job_id = %self.entry.job_id, "{}", error.sentence());
+        }
+    }
+}
+
+/// The ledger that a job on this archive belongs into: the server directory's, if the archive lies in it.
+pub fn ledger_directory<'a>(archive: &Path, directory: &'a Path) -> Option<&'a Path> {
+    let parent = archive.parent().and_then(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.canonicalize().ok());
+    (parent.is_some() && parent == directory.canonicalize().ok()).then_some(directory)
+}

@@ -1,0 +1,11 @@
+//! The restore engine: a dump's text becomes statements and COPY streams on connections of ours, one by one, and not one
+//! error is tolerated.
+//!
+//! The text is never handed to anyone who would interpret it: [`steps`] parses it on a thread of its own and hands owned
+//! steps through a bounded queue to [`apply`], which runs them. Every statement goes as a single one (the extended
+//! protocol takes no more), is read first, and is refused if no dump holds it.
+
+pub mod apply;
+pub mod steps;
+
+pub use apply::{Restored, restore};

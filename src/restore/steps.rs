@@ -1,0 +1,113 @@
+//! An archive as a stream of steps.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use crate::archive::file::{self, Known};
+use crate::error::{Failure, FailureKind, Result};
+use crate::outcome::Progress;
+use crate::sql::copy::CopyHeader;
+use crate::sql::meta::{self, Meta};
+use crate::sql::scanner::{Event, Position, Scanner, Sink};
+
+/// Longest statement that is restored. PostgreSQL takes up to 1 GB; a function's body of this size is no function.
+const STATEMENT_LIMIT: usize = 64 << 20;
+
+/// Steps in flight. Pieces of COPY data are the large ones, of a megabyte at the most.
+const QUEUE: usize = 12;
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum Step {
+    /// Go on in this database.
+    Connect(String),
+    /// Run a statement.
+    Statement(Vec<u8>, Position),
+    /// Begin loading a table; the text is the COPY statement in the section's encoding.
+    CopyBegin(Box<CopyHeader>, Vec<u8>, Position),
+    /// Rows for it.
+    CopyData(Bytes),
+    /// The end of its rows.
+    CopyEnd,
+    /// Text that must not be run.
+    Refused(String, Position),
+}
+
+/// Steps, and the thread that makes them.
+pub struct Steps {
+    /// The next steps; closed at the end of the archive.
+    pub receiver: Receiver<Step>,
+    reading: JoinHandle<Result<()>>,
+}
+
+impl Steps {
+    /// Begins to read an archive.
+    pub fn read(archive: &Path, progress: &Progress) -> Self {
+        let (sender, receiver) = channel(QUEUE);
+        let (archive, progress) = (archive.to_owned(), progress.clone());
+        let reading = tokio::task::spawn_blocking(move || read(&archive, sender, &progress));
+        Self { receiver, reading }
+    }
+
+    /// Waits for the reader after the last step: whether the archive was read to its end.
+    pub async fn finish(self) -> Result<()> {
+        drop(self.receiver);
+        self.reading.await.map_err(|error| Failure::new(FailureKind::Io, "read the archive: a thread broke").because(error))?
+    }
+}
+
+struct Forward {
+    sender: Sender<Step>,
+    /// Nobody takes steps any more.
+    closed: bool,
+}
+
+impl Forward {
+    fn send(&mut self, step: Step) {
+        self.closed = self.closed || self.sender.blocking_send(step).is_err();
+    }
+}
+
+impl Sink for Forward {
+    fn event(&mut self, event: Event<'_>) {
+        let step = match event {
+            Event::Comment(..) => return,
+            Event::CopyData(data) => Step::CopyData(Bytes::copy_from_slice(data)),
+            Event::CopyEnd(_) => Step::CopyEnd,
+            Event::CopyBegin(header, statement) => Step::CopyBegin(header, statement.text.to_vec(), statement.at),
+            Event::Statement(statement) if statement.whole => Step::Statement(statement.text.to_vec(), statement.at),
+            Event::Statement(statement) => Step::Refused("a statement longer than 64 MiB".to_owned(), statement.at),
+            Event::Malformed(why, at) => Step::Refused(why.to_owned(), at),
+            Event::Meta { line, at, inside } => match meta::parse(line) {
+                Meta::Connect(name) if !inside => Step::Connect(name),
+                Meta::Restrict(_) | Meta::Unrestrict(_) if !inside => return,
+                _ => Step::Refused("a backslash command".to_owned(), at),
+            },
+        };
+        self.send(step);
+    }
+}
+
+fn read(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()> {
+    let failed = |error| Failure::io(format!("read archive {}", archive.display()), error);
+    let mut scanner = Scanner::new(STATEMENT_LIMIT);
+    let mut forward = Forward { sender, closed: false };
+    let mut sink = |text: &[u8]| {
+        scanner.feed(text, &mut forward);
+        progress.add(text.len() as u64);
+        !forward.closed && progress.check().is_ok()
+    };
+    let (_, summary) = file::read(archive, Known::default(), &mut sink).map_err(failed)?;
+    progress.check()?;
+    let fault = summary.findings.errors().next().map(|finding| format!("{}: {}", finding.place, finding.message));
+    let open = scanner.at_rest().err().map(|open| format!("the dump ends {open}"));
+    match fault.or(open) {
+        Some(why) if !forward.closed => {
+            Err(Failure::new(FailureKind::Damaged, format!("read archive {}: {why}", archive.display())).remedy("use another backup"))
+        }
+        _ => Ok(()),
+    }
+}
