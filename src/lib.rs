@@ -1,8 +1,10 @@
 //! x
 pub mod catalog;
+pub mod config;
 pub mod error;
 pub mod finding;
 pub mod ledger;
 pub mod manifest;
 pub mod outcome;
+pub mod schedule;
 pub mod sql;
