@@ -5,6 +5,8 @@ pub mod error;
 pub mod finding;
 pub mod ledger;
 pub mod manifest;
+pub mod metrics;
 pub mod outcome;
 pub mod schedule;
 pub mod sql;
+pub mod status;
