@@ -3,6 +3,7 @@ pub mod catalog;
 pub mod config;
 pub mod error;
 pub mod finding;
+pub mod http;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics;
