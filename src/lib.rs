@@ -1,6 +1,7 @@
 //! x
 pub mod catalog;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod finding;
 pub mod http;

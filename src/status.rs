@@ -387,6 +387,15 @@ impl ServerStatus {
 
 impl<T> PerJob<T> {
     /// The value of a job.
+    pub fn get(&self, job: Job) -> &T {
+        match job {
+            Job::Backup => &self.backup,
+            Job::Verify => &self.verify,
+            Job::Drill => &self.drill,
+        }
+    }
+
+    /// The value of a job, to change.
     pub fn get_mut(&mut self, job: Job) -> &mut T {
         match job {
             Job::Backup => &mut self.backup,

@@ -198,7 +198,7 @@ fn could_i_restore_now() {
         &|loaded| {
             loaded
                 .entries
-                .push(entry(Job::Verify, JobResult::Failed, at(6, 5), Some("new")))
+                .push(entry(Job::Verify, JobResult::Failed, at(6, 5), Some("new")));
         },
         at(7, 0),
     );
@@ -207,7 +207,7 @@ fn could_i_restore_now() {
         &|loaded| {
             loaded
                 .entries
-                .push(entry(Job::Drill, JobResult::Failed, at(6, 5), Some("new")))
+                .push(entry(Job::Drill, JobResult::Failed, at(6, 5), Some("new")));
         },
         at(7, 0),
     );
