@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::status::tests::{at, config, morning};
 use crate::status::{Running, ServerStatus, Space};
