@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 
 /// How far ahead the usual interval is looked for: past one weekend.
@@ -54,7 +55,7 @@ impl Schedule {
             .year(Year::Disallowed)
             .build()
             .parse(expression)
-            .map_err(|error| ScheduleError::Field(error.to_string()))?;
+            .map_err(|error| ScheduleError::Field(readable(&error)))?;
         let schedule = Self {
             expression: fields.join(" "),
             timezone,
@@ -100,6 +101,15 @@ impl Schedule {
     pub fn timezone(&self) -> Tz {
         self.timezone
     }
+}
+
+/// The library's words without its own name for the kind of error and without the full stop.
+fn readable(error: &CronError) -> String {
+    let text = error.to_string();
+    let text = text
+        .split_once(" error: ")
+        .map_or(text.as_str(), |(_, own)| own);
+    text.trim_end_matches('.').to_lowercase()
 }
 
 impl PartialEq for Schedule {

@@ -236,12 +236,18 @@ pub fn parse(text: &str, path: &Path) -> Result<Config> {
 
 /// The parser's message behind line and key. Its own text ends with a place that would say the line twice.
 fn explain(error: &serde_yaml::Error, text: &str) -> String {
-    let message = error.without_snippet().to_string();
+    let message = error
+        .without_snippet()
+        .render_with_formatter(&serde_yaml::UserMessageFormatter);
     let message = message
         .split(" at line ")
         .next()
         .unwrap_or_default()
-        .replace('\n', " ");
+        .replace('\n', " ")
+        // YAML's own words for the three forms say nothing to most people.
+        .replace("expected string scalar", "expected one value")
+        .replace("expected mapping start", "expected keys with values")
+        .replace("expected sequence start", "expected a list");
     let Some(place) = error.location() else {
         return message;
     };

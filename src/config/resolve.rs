@@ -117,7 +117,7 @@ fn connection(section: &Section, raw: &raw::Connection) -> Resolved<Connection> 
         return Err(section.problem(
             "password",
             line,
-            "secrets do not belong into the configuration",
+            "secrets do not belong in the configuration",
             remedy,
         ));
     }

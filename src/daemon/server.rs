@@ -171,7 +171,7 @@ impl Task {
     fn publish(&self, plan: &Plan) {
         let (next, interval) = (plan.next(), plan.interval(self.context.clock.now()));
         self.context.shared.update(self.index, |view| {
-                (view.next, view.interval) = (next, interval);
-            });
+            (view.next, view.interval) = (next, interval);
+        });
     }
 }

@@ -70,3 +70,28 @@ async fn follow(stop: Stop, mut terminate: Signal, mut interrupt: Signal) {
     tracing::warn!(signal, "asked to stop at once");
     stop.abort();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    async fn soon(what: impl Future<Output = ()>) {
+        tokio::time::timeout(Duration::from_secs(10), what)
+            .await
+            .expect("soon");
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_drains_and_the_second_aborts() {
+        let stop = Stop::on_signals().expect("handlers");
+        kill_process(getpid(), Signal::TERM).expect("sent");
+        soon(stop.draining()).await;
+        assert!(!stop.abort.is_cancelled());
+        kill_process(getpid(), Signal::INT).expect("sent");
+        soon(stop.aborted()).await;
+    }
+}

@@ -142,7 +142,7 @@ const WRONG_IN_SERVER: [(&str, &str); 37] = [
     ("connection: { port: web }", "\"web\": out of range"),
     (
         "connection: { password: hunter2 }",
-        "servers[0].connection.password: secrets do not belong",
+        "servers[0].connection.password: secrets do not belong in",
     ),
     ("connection: { password: { a: hunter2 } }", "password_file"),
     (
@@ -160,7 +160,10 @@ const WRONG_IN_SERVER: [(&str, &str); 37] = [
         "connection: { connect_timeout: 0s }",
         "connect_timeout: \"0s\": must be more than 0",
     ),
-    ("connection: [host]", "line 5"),
+    (
+        "connection: [host]",
+        "line 5, connection: expected keys with values",
+    ),
     (
         "backup: { schedule: '0 0 2 * * *' }",
         "backup.schedule: \"0 0 2 * * *\": a schedule has five fields",
