@@ -1,18 +1,65 @@
-//! x
+//! pgvigil keeps vigil over PostgreSQL backups: it takes them, proves that they restore, and tells Prometheus.
+//!
+//! ```text
+//!  schedule ──> backup ──> verify ──> drill                     one job = one ledger entry
+//!                 │           │          │
+//!    pg_dumpall stdout        │          └─ archive ─> sql events ─> tokio-postgres (scratch server)
+//!         │                   │                then COPY OUT of every table, compared with the catalog
+//!    sql scanner ─ events ─> catalog builder
+//!         │                   │
+//!    block cutter ─> deflate workers ─> ordered writer ─> .partial ─fsync─ rename ─> manifest ─> ledger
+//!  ledger and manifests ─> status ─> metrics, page               a restart changes nothing
+//! ```
+//!
+//! # Words
+//! *server*: one PostgreSQL instance. *backup*: one published file and its manifest. *archive*: the gzip file. *catalog*:
+//! what is inside a dump. *manifest*: the catalog plus how the backup was made. *ledger*: the append-only record of
+//! everything that was attempted. *verify*: read the file and check it. *drill*: restore it somewhere disposable and
+//! compare. *scratch*: that disposable place.
+//!
+//! # Layers
+//! ```text
+//! cli                                        what a person types
+//! daemon                                     runs what is due, fans outcomes out
+//! backup verify restore drill recorder  |  status metrics http      jobs  |  reports
+//! archive store pg                           world: bytes, files, servers
+//! sql catalog manifest ledger outcome finding schedule config error   pure: no files, no clock
+//! ```
+//! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
+//! and restore. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
+//!
+//! # Where to look
+//! | question | open |
+//! |---|---|
+//! | when is a backup real? | [`backup`] (its list of stages), [`store::publish`] |
+//! | which bytes are in the file? | [`archive`], [`archive::header`] |
+//! | why was this line of a dump misread? | [`sql::scanner`] and its lexer |
+//! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
+//! | what may a dump make us run? | [`sql::statement`], [`restore`] |
+//! | what does a drill do? | [`drill`] |
+//! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | who ends the children? | [`pg::warden`] |
+//! | which metric means what? | [`metrics`] |
+
 pub mod archive;
 pub mod backup;
 pub mod catalog;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod drill;
 pub mod error;
 pub mod finding;
+pub mod http;
 pub mod ledger;
 pub mod manifest;
+pub mod metrics;
 pub mod outcome;
 pub mod pg;
 pub mod recorder;
 pub mod restore;
 pub mod schedule;
 pub mod sql;
+pub mod status;
 pub mod store;
 pub mod verify;

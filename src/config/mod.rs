@@ -4,6 +4,7 @@
 //! a password is read from its file or variable when a connection is made, so that a rotated one is used at once.
 
 pub mod raw;
+mod resolve;
 pub mod units;
 
 use std::path::PathBuf;
@@ -108,6 +109,8 @@ pub struct Backup {
     pub timeout: Duration,
     /// Attempts after a failed one.
     pub retries: u32,
+    /// Databases to dump at once.
+    pub jobs: u32,
 }
 
 /// What to keep.
@@ -117,6 +120,14 @@ pub struct Retention {
     pub keep_days: u32,
     /// Backups to keep whatever their age.
     pub keep_min: u32,
+    /// Days of which to keep the last backup.
+    pub keep_daily: u32,
+    /// Weeks of which to keep the last backup.
+    pub keep_weekly: u32,
+    /// Months of which to keep the last backup.
+    pub keep_monthly: u32,
+    /// Years of which to keep the last backup.
+    pub keep_yearly: u32,
 }
 
 /// How to drill.
@@ -126,6 +137,21 @@ pub struct Drill {
     pub schedule: Option<Schedule>,
     /// How long one may take.
     pub timeout: Duration,
+    /// Questions to ask of the restored databases.
+    pub checks: Vec<Check>,
+}
+
+/// A question to ask of a restored database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name in reports.
+    pub name: String,
+    /// The database to ask.
+    pub database: String,
+    /// A query that gives one number.
+    pub sql: String,
+    /// What that number must be: an operator and a number, `> 0`.
+    pub expect: String,
 }
 
 /// What the numbers should be; exported beside the numbers.
@@ -141,6 +167,35 @@ pub struct Objectives {
     pub max_restore_time: Duration,
     /// Age of the newest proof.
     pub max_drill_age: Duration,
+}
+
+/// What is configured but not yet done by this version, one line each: nothing that is typed is ignored in silence.
+pub fn notes(config: &Config) -> Vec<String> {
+    config.servers.iter().flat_map(Server::notes).collect()
+}
+
+impl Server {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut note = |what: String| notes.push(format!("server {}: configured but not yet done by this version: {what}", self.name));
+        note(format!("retention ({}); no backup is deleted", self.retention));
+        if self.backup.jobs > 1 {
+            note(format!("backup.jobs {}; databases are dumped one after the other", self.backup.jobs));
+        }
+        for check in &self.drill.checks {
+            note(format!("drill check \"{}\"; tables are compared, the query is not asked", check.name));
+        }
+        notes
+    }
+}
+
+impl std::fmt::Display for Retention {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "keep_days {}, keep_min {}", self.keep_days, self.keep_min)?;
+        let periods =
+            [("daily", self.keep_daily), ("weekly", self.keep_weekly), ("monthly", self.keep_monthly), ("yearly", self.keep_yearly)];
+        periods.into_iter().filter(|(_, count)| *count > 0).try_for_each(|(name, count)| write!(f, ", keep_{name} {count}"))
+    }
 }
 
 impl SslMode {
@@ -163,19 +218,19 @@ impl SslMode {
 
 impl Default for Backup {
     fn default() -> Self {
-        Self { schedule: None, timeout: Duration::from_secs(30 * 60), retries: 1 }
+        Self { schedule: None, timeout: Duration::from_secs(30 * 60), retries: 1, jobs: 1 }
     }
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { keep_days: 7, keep_min: 2 }
+        Self { keep_days: 7, keep_min: 2, keep_daily: 0, keep_weekly: 0, keep_monthly: 0, keep_yearly: 0 }
     }
 }
 
 impl Default for Drill {
     fn default() -> Self {
-        Self { schedule: None, timeout: Duration::from_secs(4 * 3600) }
+        Self { schedule: None, timeout: Duration::from_secs(4 * 3600), checks: Vec::new() }
     }
 }
 

@@ -1,0 +1,315 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::{PasswordSource, SslMode, notes};
+
+/// The example of the README, whole.
+const EXAMPLE: &str = r#"
+servers:
+  - name: postgres-ha
+    connection: { host: postgres-ha-postgresql-primary, user: postgres, password_file: /etc/pgvigil/password, sslmode: prefer }
+    directory: /backups
+    backup: { schedule: "0 2 * * *", timezone: UTC, timeout: 30m, retries: 1, jobs: 1 }   # these are the defaults
+    retention: { keep_days: 7, keep_min: 2 }            # also keep_daily/weekly/monthly/yearly
+    verify: { schedule: "0 5 * * *" }
+    drill:
+      schedule: "0 6 * * 0"
+      scratch: embedded                                  # or { server: {…} } or { pod: {…} }
+      checks:
+        - { name: orders of yesterday, database: app_db, sql: "select count(*) from orders where at > now() - interval '1 day'", expect: "> 0" }
+    objectives: { max_age: 48h, max_duration: 30m, max_fill: 0.80, max_restore_time: 30m, max_drill_age: 92d }
+http: { listen: "0.0.0.0:9959" }
+"#;
+
+fn path() -> &'static Path {
+    Path::new("/etc/pgvigil.yaml")
+}
+
+fn parsed(text: &str) -> Config {
+    parse(text, path())
+        .map_err(|failure| failure.sentence())
+        .expect(text)
+}
+
+#[test]
+fn the_example_says_nothing_but_the_defaults() {
+    let mut written = parsed(EXAMPLE);
+    let server = &mut written.servers[0];
+    assert_eq!(
+        server.connection.host.as_deref(),
+        Some("postgres-ha-postgresql-primary")
+    );
+    assert_eq!(
+        server.connection.password,
+        PasswordSource::File("/etc/pgvigil/password".into())
+    );
+    assert_eq!(server.drill.checks.len(), 1);
+    server.drill.checks.clear();
+    server.connection = Default::default();
+    assert_eq!(
+        written,
+        parsed("servers: [{ name: postgres-ha, directory: /backups }]")
+    );
+    assert_eq!(written.servers[0].objectives, Default::default());
+    assert_eq!(written.servers[0].retention, Default::default());
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parsed(
+        "servers:
+  - name: a.b-c_1
+    connection:
+      host: /run/postgresql
+      port: 5433
+      user: 007
+      database: app
+      passfile: /p
+      sslmode: verify-full
+      sslrootcert: /ca.pem
+      connect_timeout: 5s
+    directory: /b/
+    pg_bin: /usr/lib/postgresql/17/bin
+    backup: { schedule: never, retries: 0, timeout: 1h30m, jobs: 4 }
+    retention: { keep_days: 30, keep_min: 3, keep_daily: 7, keep_weekly: 4, keep_monthly: 12, keep_yearly: 1 }
+    verify: { schedule: '0 4 * * 1-5', timezone: Europe/Berlin }
+    drill: { schedule: never, timeout: 2h, scratch: embedded }
+    objectives: { max_fill: 1 }
+  - { name: other, directory: /bb }
+http: { listen: '[::1]:0' }
+",
+    );
+    let server = &config.servers[0];
+    assert_eq!(
+        (server.connection.port, server.connection.sslmode),
+        (Some(5433), SslMode::VerifyFull)
+    );
+    assert_eq!(server.connection.user.as_deref(), Some("007"));
+    assert_eq!(
+        server.connection.connect_timeout,
+        Some(Duration::from_secs(5))
+    );
+    assert_eq!(server.directory, Path::new("/b"));
+    assert_eq!(
+        (&server.backup.schedule, server.backup.timeout),
+        (&None, Duration::from_secs(5_400))
+    );
+    assert_eq!(
+        server.verify.as_ref().map(ToString::to_string).as_deref(),
+        Some("0 4 * * 1-5 Europe/Berlin")
+    );
+    assert_eq!(
+        (&server.drill.schedule, server.drill.timeout),
+        (&None, Duration::from_secs(7_200))
+    );
+    assert_eq!(server.objectives.max_fill, 1.0);
+    assert_eq!(config.http.listen.port(), 0);
+    let notes = notes(&config);
+    assert!(
+        notes[0].contains("retention (keep_days 30, keep_min 3, keep_daily 7, keep_weekly 4"),
+        "{notes:?}"
+    );
+    assert!(notes[1].contains("backup.jobs 4"), "{notes:?}");
+    assert!(notes[2].starts_with("server other: "), "{notes:?}");
+}
+
+#[test]
+fn checks_are_noted_as_not_yet_asked() {
+    assert!(
+        notes(&parsed(EXAMPLE))
+            .iter()
+            .any(|note| note.contains("orders of yesterday"))
+    );
+}
+
+/// What is wrong inside of one server, and what the message must say.
+const WRONG_IN_SERVER: [(&str, &str); 37] = [
+    ("colour: blue", "unknown field `colour`"),
+    (
+        "backup: { shedule: x }",
+        "line 5, backup: unknown field `shedule`, expected one of schedule,",
+    ),
+    ("name: again", "duplicate"),
+    (
+        "pg_bin: bin",
+        "line 5, servers[0].pg_bin: \"bin\": not an absolute path",
+    ),
+    (
+        "connection: { port: 0 }",
+        "line 5, servers[0].connection.port: \"0\": out of range; use a whole number from 1 to 65535",
+    ),
+    ("connection: { port: 70000 }", "1 to 65535"),
+    ("connection: { port: web }", "\"web\": out of range"),
+    (
+        "connection: { password: hunter2 }",
+        "servers[0].connection.password: secrets do not belong in",
+    ),
+    ("connection: { password: { a: hunter2 } }", "password_file"),
+    (
+        "connection: { password_file: /a, passfile: /b }",
+        "passfile: \"/b\": there is a password_file too; keep one",
+    ),
+    (
+        "connection: { sslmode: allow }",
+        "use disable, prefer, require, verify-ca or verify-full",
+    ),
+    ("connection: { host: '' }", "connection.host: \"\": empty"),
+    ("connection: { host: }", "line 5, host: "),
+    ("connection: { host: [a, b] }", "line 5, host: "),
+    (
+        "connection: { connect_timeout: 0s }",
+        "connect_timeout: \"0s\": must be more than 0",
+    ),
+    (
+        "connection: [host]",
+        "line 5, connection: expected keys with values",
+    ),
+    (
+        "backup: { schedule: '0 0 2 * * *' }",
+        "backup.schedule: \"0 0 2 * * *\": a schedule has five fields",
+    ),
+    ("backup: { schedule: '@daily' }", "five fields"),
+    ("backup: { schedule: '0 25 * * *' }", "backup.schedule"),
+    ("backup: { schedule: '0 0 31 2 *' }", "it never comes due"),
+    ("backup: { schedule: null }", "line 5, schedule: "),
+    (
+        "backup: { timezone: Mars/Olympus }",
+        "backup.timezone: \"Mars/Olympus\": not a time zone",
+    ),
+    (
+        "backup: { timeout: 30 }",
+        "backup.timeout: \"30\": not a duration; write it as 30m",
+    ),
+    ("backup: { timeout: 0m }", "must be more than 0"),
+    (
+        "backup: { timeout: 99999999999999999999d }",
+        "longer than 36500d",
+    ),
+    (
+        "backup: { retries: 11 }",
+        "backup.retries: \"11\": out of range; use a whole number from 0 to 10",
+    ),
+    ("backup: { retries: -1 }", "0 to 10"),
+    ("backup: { jobs: 0 }", "1 to 64"),
+    (
+        "retention: { keep_min: 0 }",
+        "retention.keep_min: \"0\": out of range; use a whole number from 1",
+    ),
+    ("retention: { keep_days: 1.5 }", "retention.keep_days"),
+    ("verify: { schedule: often }", "verify.schedule: \"often\""),
+    (
+        "drill: { scratch: { server: { host: x } } }",
+        "drill.scratch: \"server\" is not supported by this version; use embedded",
+    ),
+    (
+        "drill: { scratch: { pod: {} } }",
+        "drill.scratch: \"pod\" is not supported by this version; use embedded",
+    ),
+    ("drill: { scratch: cloud }", "unknown variant `cloud`"),
+    (
+        "drill: { checks: [{ name: a, database: b, sql: c }] }",
+        "servers[0].drill.checks[0].expect: missing",
+    ),
+    (
+        "drill: { checks: [{ name: a, database: b, sql: c, expect: many }] }",
+        "expect: \"many\": not an operator and a number",
+    ),
+    (
+        "objectives: { max_fill: 80 }",
+        "objectives.max_fill: \"80\": not a ratio",
+    ),
+];
+
+/// What is wrong with a whole file.
+const WRONG_FILES: [(&str, &str); 15] = [
+    ("", "line 1, servers: missing"),
+    ("servers: []", "servers: missing; name at least one"),
+    ("servers: {}", "line 1, servers"),
+    ("servers: [", "line 1"),
+    ("server: []", "unknown field `server`"),
+    ("servers: [{ directory: /b }]", "servers[0].name: missing"),
+    ("servers: [{ name: a }]", "servers[0].directory: missing"),
+    (
+        "servers: [{ name: 'a b', directory: /b }]",
+        "\"a b\": not a server name; use 1 to 63",
+    ),
+    (
+        "servers: [{ name: '', directory: /b }]",
+        "not a server name",
+    ),
+    (
+        "servers: [{ name: a, directory: b }]",
+        "servers[0].directory: \"b\": not an absolute path",
+    ),
+    ("servers: [{ name: a, directory: /b/../c }]", "leave .. out"),
+    (
+        "servers: [{ name: a, directory: /b }, { name: a, directory: /c }]",
+        "servers[1].name: \"a\": another server has this name",
+    ),
+    (
+        "servers: [{ name: a, directory: /b }, { name: c, directory: /b/ }]",
+        "servers[1].directory: \"/b/\": the same as, inside of",
+    ),
+    (
+        "servers: [{ name: a, directory: /b/c }, { name: c, directory: /b }]",
+        "around servers[0].directory",
+    ),
+    (
+        "servers: [{ name: a, directory: /b }]\nhttp: { listen: 'localhost:9959' }",
+        "line 2, http.listen: \"localhost:9959\": not an address",
+    ),
+];
+
+fn refused(text: &str) -> String {
+    let failure = parse(text, path()).expect_err(text);
+    assert_eq!(failure.kind(), FailureKind::Config);
+    failure.sentence()
+}
+
+#[test]
+fn wrong_configurations_are_refused_with_line_key_and_limit() {
+    let in_server = WRONG_IN_SERVER.map(|(line, wanted)| {
+        (
+            format!("servers:\n  - name: a\n\n    directory: /b\n    {line}\n"),
+            wanted,
+        )
+    });
+    let files = WRONG_FILES.map(|(text, wanted)| (text.to_owned(), wanted));
+    let mut unexpected = Vec::new();
+    for (text, wanted) in in_server.into_iter().chain(files) {
+        let sentence = refused(&text);
+        assert!(
+            sentence.starts_with("read configuration /etc/pgvigil.yaml: line "),
+            "{sentence}"
+        );
+        assert!(
+            !sentence.contains("hunter2") && !sentence.contains('\n'),
+            "{sentence}"
+        );
+        if !sentence.contains(wanted) {
+            unexpected.push(format!("{text}\n  wanted: {wanted}\n  got: {sentence}"));
+        }
+    }
+    assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
+}
+
+#[test]
+fn files_have_a_size_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("large.yaml");
+    std::fs::write(&file, vec![b'#'; 1 << 21]).expect("a file");
+    assert!(
+        read(&file)
+            .expect_err("too large")
+            .sentence()
+            .contains("larger than 1048576 bytes")
+    );
+    assert!(
+        read(&folder.path().join("none"))
+            .expect_err("missing")
+            .sentence()
+            .contains("--config")
+    );
+    std::fs::write(&file, EXAMPLE).expect("a file");
+    assert_eq!(read(&file).expect("the example").servers.len(), 1);
+}

@@ -1,0 +1,379 @@
+//! From what is typed to what is meant: defaults, limits, and whether the parts fit together.
+
+mod scalar;
+
+use serde_yaml::Spanned;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::raw::{self, Text};
+use super::{
+    Backup, Check, Config, Connection, Drill, Http, Objectives, PasswordSource, Retention, Server,
+    SslMode,
+};
+use scalar::{
+    Resolved, Section, absolute, address, duration, duration_or, filled, schedule, server_name,
+    sslmode, whole, whole_or,
+};
+
+/// When nothing is said: backups at night, verification when they are done, a drill a week. Apart, so that they do not
+/// wait for each other.
+const BACKUP_SCHEDULE: &str = "0 2 * * *";
+const VERIFY_SCHEDULE: &str = "0 5 * * *";
+const DRILL_SCHEDULE: &str = "0 6 * * 0";
+
+/// Resolves the whole file.
+pub(super) fn document(raw: &raw::Document) -> Resolved<Config> {
+    let root = Section {
+        path: String::new(),
+        line: 1,
+    };
+    let typed = raw.servers.as_deref().unwrap_or_default();
+    if typed.is_empty() {
+        return Err(root.missing("servers", "name at least one PostgreSQL server"));
+    }
+    let mut servers = Vec::with_capacity(typed.len());
+    for (index, one) in typed.iter().enumerate() {
+        let section = Section {
+            path: format!("servers[{index}]"),
+            line: one.referenced.line(),
+        };
+        servers.push(server(&section, &one.value)?);
+    }
+    names_are_unique(typed)?;
+    directories_are_apart(typed)?;
+    let http = Section {
+        path: "http".to_owned(),
+        line: 1,
+    };
+    let listen = raw.http.as_ref().and_then(|http| http.listen.as_ref());
+    Ok(Config {
+        servers,
+        http: Http {
+            listen: address(&http, listen)?,
+        },
+    })
+}
+
+fn server(section: &Section, raw: &raw::Server) -> Resolved<Server> {
+    let typed = raw
+        .name
+        .as_ref()
+        .ok_or_else(|| section.missing("name", "give the server a name"))?;
+    let name = server_name(section, typed)?;
+    let typed = raw
+        .directory
+        .as_ref()
+        .ok_or_else(|| section.missing("directory", "say where its backups live"))?;
+    let directory = absolute(section, "directory", typed)?;
+    let none = raw::Verify::default();
+    let verify = raw.verify.as_ref().unwrap_or(&none);
+    Ok(Server {
+        name,
+        connection: connection(
+            &section.inner("connection"),
+            raw.connection
+                .as_ref()
+                .unwrap_or(&raw::Connection::default()),
+        )?,
+        directory,
+        pg_bin: raw
+            .pg_bin
+            .as_ref()
+            .map(|typed| absolute(section, "pg_bin", typed))
+            .transpose()?,
+        backup: backup(
+            &section.inner("backup"),
+            raw.backup.as_ref().unwrap_or(&raw::Backup::default()),
+        )?,
+        retention: retention(
+            &section.inner("retention"),
+            raw.retention.as_ref().unwrap_or(&raw::Retention::default()),
+        )?,
+        verify: schedule(
+            &section.inner("verify"),
+            verify.schedule.as_ref(),
+            verify.timezone.as_ref(),
+            VERIFY_SCHEDULE,
+        )?,
+        drill: drill(
+            &section.inner("drill"),
+            raw.drill.as_ref().unwrap_or(&raw::Drill::default()),
+        )?,
+        objectives: objectives(
+            &section.inner("objectives"),
+            raw.objectives
+                .as_ref()
+                .unwrap_or(&raw::Objectives::default()),
+        )?,
+    })
+}
+
+fn connection(section: &Section, raw: &raw::Connection) -> Resolved<Connection> {
+    if let Some(password) = &raw.password {
+        let line = password.referenced.line();
+        let remedy =
+            "put the password into a file and name it with password_file, or set PGPASSWORD";
+        return Err(section.problem(
+            "password",
+            line,
+            "secrets do not belong in the configuration",
+            remedy,
+        ));
+    }
+    let text = |key: &str, typed: &Option<Text>| {
+        typed
+            .as_ref()
+            .map(|typed| filled(section, key, typed))
+            .transpose()
+    };
+    let password = match (&raw.password_file, &raw.passfile) {
+        (Some(_), Some(second)) => {
+            return Err(section.bad(
+                "passfile",
+                second,
+                "there is a password_file too",
+                "keep one of them",
+            ));
+        }
+        (Some(file), None) => PasswordSource::File(filled(section, "password_file", file)?.into()),
+        (None, Some(file)) => PasswordSource::PassFile(filled(section, "passfile", file)?.into()),
+        (None, None) => PasswordSource::Environment,
+    };
+    let port = raw
+        .port
+        .as_ref()
+        .map(|typed| whole(section, "port", typed, 1, u16::MAX.into()))
+        .transpose()?;
+    Ok(Connection {
+        host: text("host", &raw.host)?,
+        port: port.and_then(|port| u16::try_from(port).ok()),
+        user: text("user", &raw.user)?,
+        database: text("database", &raw.database)?,
+        password,
+        sslmode: raw
+            .sslmode
+            .as_ref()
+            .map_or(Ok(SslMode::default()), |typed| sslmode(section, typed))?,
+        sslrootcert: text("sslrootcert", &raw.sslrootcert)?.map(PathBuf::from),
+        connect_timeout: raw
+            .connect_timeout
+            .as_ref()
+            .map(|typed| duration(section, "connect_timeout", typed))
+            .transpose()?,
+    })
+}
+
+fn backup(section: &Section, raw: &raw::Backup) -> Resolved<Backup> {
+    let usual = Backup::default();
+    Ok(Backup {
+        schedule: schedule(
+            section,
+            raw.schedule.as_ref(),
+            raw.timezone.as_ref(),
+            BACKUP_SCHEDULE,
+        )?,
+        timeout: duration_or(section, "timeout", raw.timeout.as_ref(), usual.timeout)?,
+        retries: whole_or(
+            section,
+            "retries",
+            raw.retries.as_ref(),
+            (0, 10),
+            usual.retries,
+        )?,
+        jobs: whole_or(section, "jobs", raw.jobs.as_ref(), (1, 64), usual.jobs)?,
+    })
+}
+
+fn retention(section: &Section, raw: &raw::Retention) -> Resolved<Retention> {
+    let usual = Retention::default();
+    let count =
+        |key: &str, typed: &Option<Text>| whole_or(section, key, typed.as_ref(), (0, 10_000), 0);
+    Ok(Retention {
+        keep_days: whole_or(
+            section,
+            "keep_days",
+            raw.keep_days.as_ref(),
+            (1, 36_500),
+            usual.keep_days,
+        )?,
+        // Never 0: a rule by age alone deletes the last backup there is when new ones stop coming.
+        keep_min: whole_or(
+            section,
+            "keep_min",
+            raw.keep_min.as_ref(),
+            (1, 10_000),
+            usual.keep_min,
+        )?,
+        keep_daily: count("keep_daily", &raw.keep_daily)?,
+        keep_weekly: count("keep_weekly", &raw.keep_weekly)?,
+        keep_monthly: count("keep_monthly", &raw.keep_monthly)?,
+        keep_yearly: count("keep_yearly", &raw.keep_yearly)?,
+    })
+}
+
+fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
+    if let Some(scratch) = &raw.scratch {
+        let word = match scratch.value {
+            raw::Scratch::Embedded => None,
+            raw::Scratch::Server(_) => Some("server"),
+            raw::Scratch::Pod(_) => Some("pod"),
+        };
+        if let Some(word) = word {
+            let what = format!("\"{word}\" is not supported by this version");
+            return Err(section.problem(
+                "scratch",
+                scratch.referenced.line(),
+                what,
+                "use embedded",
+            ));
+        }
+    }
+    let mut checks = Vec::new();
+    for (index, typed) in raw.checks.iter().flatten().enumerate() {
+        let section = Section {
+            path: format!("{}.checks[{index}]", section.path),
+            line: typed.referenced.line(),
+        };
+        checks.push(check(&section, typed)?);
+    }
+    Ok(Drill {
+        schedule: schedule(
+            section,
+            raw.schedule.as_ref(),
+            raw.timezone.as_ref(),
+            DRILL_SCHEDULE,
+        )?,
+        timeout: duration_or(
+            section,
+            "timeout",
+            raw.timeout.as_ref(),
+            Drill::default().timeout,
+        )?,
+        checks,
+    })
+}
+
+fn check(section: &Section, raw: &Spanned<raw::Check>) -> Resolved<Check> {
+    let required = |key: &str, typed: &Option<Text>| {
+        let typed = typed
+            .as_ref()
+            .ok_or_else(|| section.missing(key, "a check needs name, database, sql and expect"))?;
+        filled(section, key, typed)
+    };
+    let check = Check {
+        name: required("name", &raw.value.name)?,
+        database: required("database", &raw.value.database)?,
+        sql: required("sql", &raw.value.sql)?,
+        expect: required("expect", &raw.value.expect)?,
+    };
+    let number = check.expect.trim_start_matches(['<', '>', '=', '!']);
+    let operator = &check.expect[..check.expect.len() - number.len()];
+    let known = ["<", "<=", "=", "!=", ">=", ">"].contains(&operator);
+    match &raw.value.expect {
+        Some(typed) if !known || !number.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
+            Err(section.bad(
+                "expect",
+                typed,
+                "not an operator and a number",
+                "write one of < <= = != >= > and a number, as \"> 0\"",
+            ))
+        }
+        _ => Ok(check),
+    }
+}
+
+fn objectives(section: &Section, raw: &raw::Objectives) -> Resolved<Objectives> {
+    let usual = Objectives::default();
+    let max_fill = raw.max_fill.as_ref().map(|typed| {
+        let ratio = typed
+            .value
+            .parse::<f64>()
+            .ok()
+            .filter(|ratio| *ratio > 0.0 && *ratio <= 1.0);
+        ratio.ok_or_else(|| {
+            section.bad(
+                "max_fill",
+                typed,
+                "not a ratio",
+                "use a number above 0 and up to 1, as 0.80",
+            )
+        })
+    });
+    Ok(Objectives {
+        max_age: duration_or(section, "max_age", raw.max_age.as_ref(), usual.max_age)?,
+        max_duration: duration_or(
+            section,
+            "max_duration",
+            raw.max_duration.as_ref(),
+            usual.max_duration,
+        )?,
+        max_fill: max_fill.transpose()?.unwrap_or(usual.max_fill),
+        max_restore_time: duration_or(
+            section,
+            "max_restore_time",
+            raw.max_restore_time.as_ref(),
+            usual.max_restore_time,
+        )?,
+        max_drill_age: duration_or(
+            section,
+            "max_drill_age",
+            raw.max_drill_age.as_ref(),
+            usual.max_drill_age,
+        )?,
+    })
+}
+
+fn names_are_unique(servers: &[Spanned<raw::Server>]) -> Resolved<()> {
+    let mut seen = BTreeSet::new();
+    for (index, typed) in servers.iter().enumerate() {
+        let Some(name) = &typed.value.name else {
+            continue;
+        };
+        if !seen.insert(&name.value) {
+            let section = Section {
+                path: format!("servers[{index}]"),
+                line: 1,
+            };
+            return Err(section.bad(
+                "name",
+                name,
+                "another server has this name",
+                "give each server its own",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Two servers in one directory, or one in the other's, would list and delete each other's backups.
+fn directories_are_apart(servers: &[Spanned<raw::Server>]) -> Resolved<()> {
+    let typed: Vec<_> = servers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| Some((index, one.value.directory.as_ref()?)))
+        .collect();
+    for (index, one) in &typed {
+        let others = typed.iter().filter(|(other, _)| other < index);
+        let (path, section) = (
+            Path::new(&one.value),
+            Section {
+                path: format!("servers[{index}]"),
+                line: 1,
+            },
+        );
+        for (other, earlier) in others {
+            let earlier = Path::new(&earlier.value);
+            if path.starts_with(earlier) || earlier.starts_with(path) {
+                let what = format!("the same as, inside of, or around servers[{other}].directory");
+                return Err(section.bad(
+                    "directory",
+                    one,
+                    &what,
+                    "give each server a directory of its own",
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! One scalar at a time: its form, its limits, and the words in which it is refused.
+
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::config::raw::Text;
+use crate::config::{Schedule, SslMode, units};
+
+/// The word for no schedule.
+const NEVER: &str = "never";
+
+/// Where the exporter listens.
+const LISTEN: &str = "0.0.0.0:9959";
+
+/// Longest server name; it becomes a label value and a part of file names.
+const NAME_LIMIT: usize = 63;
+
+/// Why a configuration is refused.
+pub(in crate::config) struct Problem {
+    pub(in crate::config) line: u64,
+    pub(in crate::config) key: String,
+    pub(in crate::config) what: String,
+    pub(in crate::config) remedy: String,
+}
+
+/// What resolving gives.
+pub(super) type Resolved<T> = std::result::Result<T, Problem>;
+
+/// A mapping's path in the document, `servers[0].backup`, and its line where known.
+pub(super) struct Section {
+    pub(super) path: String,
+    pub(super) line: u64,
+}
+
+impl Section {
+    pub(super) fn inner(&self, key: &str) -> Self {
+        Self {
+            path: format!("{}.{key}", self.path),
+            line: self.line,
+        }
+    }
+
+    pub(super) fn problem(
+        &self,
+        key: &str,
+        line: u64,
+        what: impl Into<String>,
+        remedy: &str,
+    ) -> Problem {
+        let key = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
+        Problem {
+            line,
+            key,
+            what: what.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    pub(super) fn missing(&self, key: &str, remedy: &str) -> Problem {
+        self.problem(key, self.line, "missing", remedy)
+    }
+
+    pub(super) fn bad(&self, key: &str, typed: &Text, what: &str, remedy: &str) -> Problem {
+        self.problem(
+            key,
+            typed.referenced.line(),
+            format!("\"{}\": {what}", typed.value.escape_debug()),
+            remedy,
+        )
+    }
+}
+
+pub(super) fn filled(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
+    if typed.value.trim().is_empty() || typed.value.contains('\0') {
+        return Err(section.bad(key, typed, "empty", "give a value or leave the key out"));
+    }
+    Ok(typed.value.clone())
+}
+
+pub(super) fn server_name(section: &Section, typed: &Text) -> Resolved<String> {
+    let name = typed.value.as_str();
+    let fits = !name.is_empty()
+        && name.len() <= NAME_LIMIT
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    if !fits {
+        return Err(section.bad(
+            "name",
+            typed,
+            "not a server name",
+            "use 1 to 63 of the characters A-Z a-z 0-9 _ . -",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn absolute(section: &Section, key: &str, typed: &Text) -> Resolved<PathBuf> {
+    let path = Path::new(&typed.value);
+    // `..` would make two spellings of one place, and nesting could not be seen.
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+        return Err(section.bad(
+            key,
+            typed,
+            "not an absolute path",
+            "begin with / and leave .. out",
+        ));
+    }
+    // Rebuilt from its components, so that `/b/` and `/b` compare equal.
+    Ok(path.components().collect())
+}
+
+pub(super) fn sslmode(section: &Section, typed: &Text) -> Resolved<SslMode> {
+    SslMode::parse(&typed.value).ok_or_else(|| {
+        section.bad(
+            "sslmode",
+            typed,
+            "not an sslmode",
+            "use disable, prefer, require, verify-ca or verify-full",
+        )
+    })
+}
+
+pub(super) fn address(section: &Section, typed: Option<&Text>) -> Resolved<SocketAddr> {
+    let refused = |line, text: &str| {
+        section.problem(
+            "listen",
+            line,
+            format!("\"{}\": not an address and port", text.escape_debug()),
+            "write it as 0.0.0.0:9959 or [::]:9959",
+        )
+    };
+    let (line, text) = typed.map_or((1, LISTEN), |typed| {
+        (typed.referenced.line(), typed.value.as_str())
+    });
+    text.parse().map_err(|_| refused(line, text))
+}
+
+pub(super) fn duration(section: &Section, key: &str, typed: &Text) -> Resolved<Duration> {
+    let remedy = "write it as 30m, 48h, 92d or 1h30m";
+    match units::parse_duration(&typed.value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err(section.bad(key, typed, "must be more than 0", remedy)),
+        Err(error) => Err(section.bad(key, typed, &error.to_string(), remedy)),
+    }
+}
+
+pub(super) fn duration_or(
+    section: &Section,
+    key: &str,
+    typed: Option<&Text>,
+    usual: Duration,
+) -> Resolved<Duration> {
+    typed.map_or(Ok(usual), |typed| duration(section, key, typed))
+}
+
+pub(super) fn whole(
+    section: &Section,
+    key: &str,
+    typed: &Text,
+    least: u32,
+    most: u32,
+) -> Resolved<u32> {
+    let number = typed
+        .value
+        .parse::<u32>()
+        .ok()
+        .filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| {
+        section.bad(
+            key,
+            typed,
+            "out of range",
+            &format!("use a whole number from {least} to {most}"),
+        )
+    })
+}
+
+pub(super) fn whole_or(
+    section: &Section,
+    key: &str,
+    typed: Option<&Text>,
+    limits: (u32, u32),
+    usual: u32,
+) -> Resolved<u32> {
+    typed.map_or(Ok(usual), |typed| {
+        whole(section, key, typed, limits.0, limits.1)
+    })
+}
+
+pub(super) fn schedule(
+    section: &Section,
+    typed: Option<&Text>,
+    timezone: Option<&Text>,
+    usual: &str,
+) -> Resolved<Option<Schedule>> {
+    let zone = timezone.map_or(Ok(Tz::UTC), |typed| {
+        let known = typed.value.parse::<Tz>();
+        known.map_err(|_| {
+            section.bad(
+                "timezone",
+                typed,
+                "not a time zone",
+                "use a name of the IANA database, as Europe/Berlin",
+            )
+        })
+    })?;
+    let expression = typed.map_or(usual, |typed| typed.value.as_str());
+    if expression == NEVER {
+        return Ok(None);
+    }
+    let remedy = "write a cron expression as \"0 2 * * *\", or never";
+    Schedule::parse(expression, zone)
+        .map(Some)
+        .map_err(|error| {
+            let line = typed.map_or(section.line, |typed| typed.referenced.line());
+            section.problem(
+                "schedule",
+                line,
+                format!("\"{}\": {error}", expression.escape_debug()),
+                remedy,
+            )
+        })
+}

@@ -1,0 +1,64 @@
+//! What is looked at all the time beside the jobs: whether PostgreSQL answers, and how much space is left.
+//!
+//! Looked at here, so that a scrape never waits for a network or for a file system that hangs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use super::server::blocking;
+use crate::config;
+use crate::error::Result;
+
+/// How often PostgreSQL is asked; half of the usual scrape interval.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+
+/// How long it may take to answer, whatever the runner allows.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often the file system is asked.
+const SPACE_EVERY: Duration = Duration::from_secs(10);
+
+/// Keeps `up` fresh until the drain.
+pub(super) async fn probe(
+    context: Context,
+    index: usize,
+    server: Arc<config::Server>,
+) -> Result<()> {
+    let mut known = None;
+    loop {
+        let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe((*server).clone()));
+        let Some(answered) = context.before_drain(asked).await else {
+            return Ok(());
+        };
+        let up = answered.unwrap_or(false);
+        if known.replace(up) != Some(up) {
+            tracing::info!(server = %server.name, up, "PostgreSQL {}", if up { "answers" } else { "does not answer" });
+            context.shared.update(index, |view| view.up = up);
+        }
+        let Some(()) = context.pause(PROBE_EVERY).await else {
+            return Ok(());
+        };
+    }
+}
+
+/// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
+pub(super) async fn space(
+    context: Context,
+    index: usize,
+    server: Arc<config::Server>,
+) -> Result<()> {
+    loop {
+        let (runner, directory) = (Arc::clone(&context.runner), server.directory.clone());
+        let asked = blocking(move || runner.space(&directory));
+        let Some(space) = context.before_drain(asked).await else {
+            return Ok(());
+        };
+        if let Some(space) = space {
+            context.shared.update(index, |view| view.space = space);
+        }
+        let Some(()) = context.pause(SPACE_EVERY).await else {
+            return Ok(());
+        };
+    }
+}

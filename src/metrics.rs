@@ -1,0 +1,173 @@
+//! The metrics: names, help texts, labels, and the text that Prometheus reads.
+//!
+//! [`Exporter`] holds nothing that could go stale: its collector builds every sample afresh from the shared snapshot, so a
+//! label value that is gone leaves no series behind. Every series of a configured server exists from the start, with 0 (a
+//! timestamp: never), because a counter that is born at 1 never increases. Nothing here reads the disk but `process_*`,
+//! which reads /proc.
+
+mod backup;
+mod families;
+mod limits;
+mod proof;
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Registry, TextEncoder};
+
+use crate::error::FailureKind;
+use crate::status::{History, ServerView, Shared, Snapshot};
+use families::Families;
+
+/// The content type of [`Exporter::render`]. Prometheus 3 refuses a scrape without one.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Renders the metrics.
+#[derive(Clone)]
+pub struct Exporter {
+    registry: Registry,
+}
+
+/// Builds the samples of a snapshot.
+struct Snapshots {
+    shared: Shared,
+    clock: fn() -> DateTime<Utc>,
+}
+
+impl Exporter {
+    /// An exporter of a snapshot.
+    pub fn new(shared: Shared) -> Self {
+        Self::with_clock(shared, Utc::now)
+    }
+
+    fn with_clock(shared: Shared, clock: fn() -> DateTime<Utc>) -> Self {
+        let registry = Registry::new();
+        for collector in [
+            Box::new(Snapshots { shared, clock }) as Box<dyn Collector>,
+            Box::new(ProcessCollector::for_self()),
+        ] {
+            // Fails only for a collector that is registered twice.
+            if let Err(error) = registry.register(collector) {
+                tracing::error!(%error, "register collector");
+            }
+        }
+        Self { registry }
+    }
+
+    /// The metrics in the text format 0.0.4.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        let started = Instant::now();
+        let mut families = self.registry.gather();
+        let mut own = Families::default();
+        let help = "How long it took to gather the metrics of this scrape.";
+        own.gauge(
+            "pgvigil_scrape_duration_seconds",
+            help,
+            &[],
+            started.elapsed().as_secs_f64(),
+        );
+        families.extend(own.into_vec());
+        TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+impl Collector for Snapshots {
+    /// None: an unchecked collector, since databases come and go.
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let now = (self.clock)();
+        let mut out = Families::default();
+        self.shared.read(|snapshot| {
+            process(&mut out, snapshot);
+            for view in &snapshot.servers {
+                server(&mut out, view, now);
+            }
+        });
+        out.into_vec()
+    }
+}
+
+fn process(out: &mut Families, snapshot: &Snapshot) {
+    let version = env!("CARGO_PKG_VERSION");
+    let revision = option_env!("PGVIGIL_REVISION").unwrap_or("unknown");
+    out.gauge(
+        "pgvigil_build_info",
+        "Always 1; which pgvigil this is.",
+        &[("version", version), ("revision", revision)],
+        1.0,
+    );
+    out.gauge(
+        "pgvigil_config_last_reload_successful",
+        "Whether the last reading of the configuration succeeded.",
+        &[],
+        1.0,
+    );
+    let help = "When the configuration was last read with success.";
+    out.gauge(
+        "pgvigil_config_last_reload_success_timestamp_seconds",
+        help,
+        &[],
+        seconds(Some(snapshot.configured_at)),
+    );
+}
+
+fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
+    out.gauge(
+        "pgvigil_up",
+        "Whether PostgreSQL answers.",
+        name,
+        flag(view.up),
+    );
+    backup::history(out, view, now);
+    backup::plan(out, view);
+    backup::kept(out, view);
+    proof::verify(out, view);
+    proof::drill(out, view);
+    limits::volume(out, view);
+    limits::objectives(out, view);
+}
+
+/// One series for each reason that can occur, and for any other that did.
+fn failures(
+    out: &mut Families,
+    metric: &'static str,
+    help: &'static str,
+    view: &ServerView,
+    history: &History,
+    usual: &[FailureKind],
+) {
+    for kind in FailureKind::ALL {
+        let count = history.failures.get(&kind).copied();
+        if count.is_some() || usual.contains(&kind) {
+            let labels = [
+                ("server", view.config.name.as_str()),
+                ("reason", kind.policy().label),
+            ];
+            out.counter(metric, help, &labels, number(count.unwrap_or_default()));
+        }
+    }
+}
+
+/// Prometheus knows floats alone; what is lost above 2^53 is less than a byte in a petabyte.
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+/// Seconds since 1970 with milliseconds; 0: never.
+fn seconds(time: Option<DateTime<Utc>>) -> f64 {
+    time.map_or(0.0, |time| time.timestamp_millis() as f64 / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests;
