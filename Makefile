@@ -1,0 +1,26 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Back up, verify and drill a throwaway server with a difficult sample; ARGS="..." goes to `pgvigil demo`
+	@.ci/install demo
+	cargo build --release --locked
+	"$(TARGET_DIR)/release/pgvigil" demo $(ARGS)
+
+# Every test program runs, whatever the one before it said, so that the sum is that of all. cargo's status is this target's.
+test: ## Run all tests; ARGS="..." goes to `cargo test`
+	@.ci/install test
+	@results=$$(mktemp); trap 'rm -f "$$results"' EXIT; status=0; \
+	cargo test --locked --no-fail-fast $(ARGS) | tee "$$results" || status=$$?; \
+	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' "$$results"; \
+	exit $$status
+
+lint: ## Check the format and the lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
