@@ -16,7 +16,8 @@ use crate::ledger::{Entry, Job, JobResult, Phase};
 use crate::manifest::Manifest;
 
 pub use verdict::{Level, Verdict, verdict};
-pub use view::{PerJob, Running, ServerView, Shared, Snapshot, Space};
+pub use crate::store::space::Space;
+pub use view::{PerJob, Running, ServerView, Shared, Snapshot};
 
 /// What the disk says about one server.
 #[derive(Clone, Debug, Default)]

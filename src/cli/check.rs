@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::Args;
 use super::{Verb, blocking, context, ended, render, terminal};
-use crate::config::{Server, raw};
+use crate::config::{self, Server};
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::binaries;
 use crate::pg::connect::Target;
@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Args) -> Verb {
     if let Some(config) = context::config(args)? {
         let path = args.config.as_deref().unwrap_or(Path::new("")).display().to_string();
         items.push(good("", "configuration", format!("{path}: {}", render::plural(config.servers.len() as u64, "server"))));
-        for note in raw::notes(&config) {
+        for note in config::notes(&config) {
             items.push(good("", "note", note));
         }
     }
@@ -105,14 +105,14 @@ fn writable(directory: &Path) -> Result<String> {
 fn room(directory: &Path) -> Result<String> {
     let space = store::space::of(directory).map_err(|error| Failure::io(format!("ask for the free space of {}", directory.display()), error))?;
     let Some(last) = store::list(directory)?.pop() else {
-        return Ok(format!("{} free; no backup yet to compare with", render::bytes(space.available)));
+        return Ok(format!("{} free; no backup yet to compare with", render::bytes(space.available_bytes)));
     };
     let wanted = last.bytes / ROOM.1 * ROOM.0;
-    if space.available < wanted {
-        let what = format!("find room for the next backup in {}: {} free, the last one has {}", directory.display(), render::bytes(space.available), render::bytes(last.bytes));
+    if space.available_bytes < wanted {
+        let what = format!("find room for the next backup in {}: {} free, the last one has {}", directory.display(), render::bytes(space.available_bytes), render::bytes(last.bytes));
         return Err(Failure::new(FailureKind::NoSpace, what).remedy("free space on the volume, or make it larger"));
     }
-    Ok(format!("{} free, the last backup has {}", render::bytes(space.available), render::bytes(last.bytes)))
+    Ok(format!("{} free, the last backup has {}", render::bytes(space.available_bytes), render::bytes(last.bytes)))
 }
 
 fn text(items: &[Item]) -> String {

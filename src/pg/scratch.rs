@@ -66,15 +66,27 @@ const SETTINGS: [&str; 19] = [
 impl Scratch {
     /// Makes and starts one. It is ended after `deadline`, whatever happens.
     pub async fn start(binaries: &Binaries, deadline: Duration, progress: &Progress) -> Result<Self> {
+        let user = format!("pgvigil_scratch_{:08x}", random_id()?);
+        let mut scratch = Self::start_as(&user, binaries, deadline, progress).await?;
+        let session = scratch.target.session("postgres").await?;
+        session.batch_execute(&format!("create database {user}")).await.map_err(|error| {
+            Failure::new(FailureKind::Scratch, "prepare the scratch server").because(super::connect::ServerError::from(&error))
+        })?;
+        session.close().await;
+        scratch.target.database = user;
+        Ok(scratch)
+    }
+
+    /// The same with a bootstrap superuser of this name, and no database but PostgreSQL's own.
+    pub async fn start_as(user: &str, binaries: &Binaries, deadline: Duration, progress: &Progress) -> Result<Self> {
         let id = random_id()?;
-        let user = format!("pgvigil_scratch_{id:08x}");
         let directory = make_directory(binaries, id)?;
         // From here on the directory has an owner that removes it.
         let mut scratch = Self {
-            target: Target::local(&directory.join("s"), &user, "postgres"),
+            target: Target::local(&directory.join("s"), user, "postgres"),
             server: None,
             directory,
-            user,
+            user: user.to_owned(),
         };
         let initdb = scratch.initdb(binaries);
         let (_, ended) = run_blocking(move || output(&initdb)).await?;
@@ -83,13 +95,6 @@ impl Scratch {
         }
         scratch.server = Some(scratch.server_program(binaries, deadline).start().map_err(|error| Failure::io("start the scratch server", error))?);
         scratch.wait_until_ready(progress).await?;
-        let maintenance = format!("create database {}", scratch.user);
-        let session = scratch.target.session("postgres").await?;
-        session.batch_execute(&maintenance).await.map_err(|error| {
-            Failure::new(FailureKind::Scratch, "prepare the scratch server").because(super::connect::ServerError::from(&error))
-        })?;
-        session.close().await;
-        scratch.target.database.clone_from(&scratch.user);
         Ok(scratch)
     }
 

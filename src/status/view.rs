@@ -9,19 +9,7 @@ use super::ServerStatus;
 use crate::config;
 use crate::ledger::Job;
 use crate::outcome::Progress;
-
-/// A file system's space, as statvfs says it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Space {
-    /// Its size.
-    pub size_bytes: u64,
-    /// What an ordinary user can still write.
-    pub available_bytes: u64,
-    /// What is taken.
-    pub used_bytes: u64,
-    /// Inodes left.
-    pub files_free: u64,
-}
+use crate::store::space::Space;
 
 /// A job that runs now.
 #[derive(Clone, Debug)]
@@ -82,16 +70,6 @@ pub struct Snapshot {
 /// The snapshot that the daemon writes and the reports read. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<RwLock<Snapshot>>);
-
-impl Space {
-    /// How full the file system is for an ordinary user, 0 to 1, as df says it: blocks kept for root count as neither.
-    pub fn fill_ratio(&self) -> f64 {
-        match self.used_bytes.saturating_add(self.available_bytes) {
-            0 => 0.0,
-            usable => self.used_bytes as f64 / usable as f64,
-        }
-    }
-}
 
 impl<T> PerJob<T> {
     /// The value of a job.

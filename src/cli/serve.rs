@@ -1,0 +1,103 @@
+//! `pgvigil serve`, and what the daemon calls to have work done.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::args::Args;
+use super::{Verb, context};
+use crate::config::Server;
+use crate::daemon::{self, Runner, Stop};
+use crate::error::{Failure, FailureKind, Result};
+use crate::ledger::Job;
+use crate::outcome::Progress;
+use crate::pg::connect::Target;
+use crate::status::{BackupSummary, Loaded};
+use crate::store::space::{self, Space};
+use crate::{backup, drill, store, verify};
+
+/// How long a server may take to answer that it is there.
+const PROBE: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(args: &Args) -> Verb {
+    let config = context::config(args)?.ok_or_else(|| {
+        Failure::new(FailureKind::Usage, "serve without a configuration").remedy("name a file with --config (PGVIGIL_CONFIG); the README has an example")
+    })?;
+    daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, |_| {}).await?;
+    Ok(())
+}
+
+/// The jobs as the daemon sees them.
+pub(super) struct Jobs;
+
+impl Runner for Jobs {
+    fn run(&self, server: Server, job: Job, progress: Progress) -> BoxFuture<'static, Result<()>> {
+        match job {
+            Job::Backup => async move { backup::run(&server, &progress).await.map(drop) }.boxed(),
+            Job::Verify => async move { verify_all(&server, &progress).await }.boxed(),
+            Job::Drill => async move { drill_latest(&server, &progress).await }.boxed(),
+        }
+    }
+
+    fn load(&self, server: &Server) -> Result<Loaded> {
+        let mut backups = Vec::new();
+        for file in store::list(&server.directory)? {
+            // A manifest that cannot be read is verify's finding; the file is there all the same.
+            backups.push(match store::read_manifest(&file.path) {
+                Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
+                Ok(None) | Err(_) => BackupSummary::foreign(file.name.clone(), file.modified, file.bytes),
+            });
+        }
+        Ok(Loaded { entries: store::ledger::read(&server.directory)?, backups })
+    }
+
+    fn probe(&self, server: Server) -> BoxFuture<'static, bool> {
+        async move {
+            let Ok(target) = Target::resolve(&server.connection) else { return false };
+            let asked = async {
+                let session = target.session(&target.database).await.ok()?;
+                let answer = session.simple_query("select 1").await.ok();
+                session.close().await;
+                answer
+            };
+            tokio::time::timeout(PROBE, asked).await.is_ok_and(|answer| answer.is_some())
+        }
+        .boxed()
+    }
+
+    fn space(&self, directory: &Path) -> Option<Space> {
+        space::of(directory).ok()
+    }
+}
+
+/// Checks every backup kept; the first fault is what it ends with, when all have been looked at.
+async fn verify_all(server: &Server, progress: &Progress) -> Result<()> {
+    let directory = server.directory.clone();
+    let files = super::blocking(move || store::list(&directory)).await?;
+    if files.is_empty() {
+        return Err(nothing("verify", server));
+    }
+    let mut fault = None;
+    for file in files {
+        let checked = verify::run(&file.path, &server.name, &server.directory, progress).await?;
+        fault = fault.or_else(|| verify::fault(&checked.report));
+    }
+    fault.map_or(Ok(()), Err)
+}
+
+async fn drill_latest(server: &Server, progress: &Progress) -> Result<()> {
+    let directory = server.directory.clone();
+    let files = super::blocking(move || store::list(&directory)).await?;
+    let newest = files.last().ok_or_else(|| nothing("drill", server))?;
+    let (_, failure) = drill::run(&newest.path, server, drill::Options::default(), progress).await;
+    failure.map_or(Ok(()), Err)
+}
+
+fn nothing(what: &str, server: &Server) -> Failure {
+    let what = format!("{what} backups of server {} at {}: there are none", server.name, Utc::now().format("%H:%M:%S UTC"));
+    Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`")
+}
