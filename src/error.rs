@@ -9,7 +9,9 @@ use std::error::Error;
 use std::fmt;
 
 /// The kinds of failure that callers, exit codes and metrics tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The command line asks for something that does not exist or does not fit together.
@@ -106,7 +108,11 @@ impl FailureKind {
             Self::Scratch => ("scratch", 3, true),
             Self::Io => ("io", 3, true),
         };
-        Policy { label, exit_code, retry }
+        Policy {
+            label,
+            exit_code,
+            retry,
+        }
     }
 
     /// The kind of an I/O error that happened on a directory or a file in it.
@@ -140,7 +146,12 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// A failure of `kind`; `what` is a verb phrase that names the thing: "open archive /backups/x.sql.gz".
     pub fn new(kind: FailureKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), remedy: None, source: None }
+        Self {
+            kind,
+            what: what.into(),
+            remedy: None,
+            source: None,
+        }
     }
 
     /// An I/O failure on a path; its kind follows from the error.
@@ -196,7 +207,9 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|cause| cause as &(dyn Error + 'static))
     }
 }
 
@@ -206,15 +219,23 @@ mod tests {
 
     #[test]
     fn sentence_joins_what_why_and_remedy() {
-        let failure = Failure::io("write /b/x", std::io::Error::from(std::io::ErrorKind::StorageFull)).remedy("free some space");
+        let failure = Failure::io(
+            "write /b/x",
+            std::io::Error::from(std::io::ErrorKind::StorageFull),
+        )
+        .remedy("free some space");
         assert_eq!(failure.kind(), FailureKind::NoSpace);
-        assert_eq!(failure.sentence(), "write /b/x: no storage space; free some space");
+        assert_eq!(
+            failure.sentence(),
+            "write /b/x: no storage space; free some space"
+        );
         assert_eq!(failure.to_string(), "write /b/x");
     }
 
     #[test]
     fn labels_are_unique() {
-        let labels: std::collections::BTreeSet<_> = FailureKind::ALL.iter().map(|k| k.policy().label).collect();
+        let labels: std::collections::BTreeSet<_> =
+            FailureKind::ALL.iter().map(|k| k.policy().label).collect();
         assert_eq!(labels.len(), FailureKind::ALL.len());
     }
 }

@@ -94,7 +94,13 @@ pub struct Findings {
 impl Finding {
     /// A finding that puts the backup at fault, with the remedy that goes with its kind.
     pub fn error(kind: FindingKind, place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, level: Level::Error, place: place.into(), message: message.into(), remedy: kind.remedy().to_owned() }
+        Self {
+            kind,
+            level: Level::Error,
+            place: place.into(),
+            message: message.into(),
+            remedy: kind.remedy().to_owned(),
+        }
     }
 
     /// The same at another level.
@@ -109,25 +115,37 @@ impl FindingKind {
     /// What a person does about such a finding.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::EmptyFile | Self::NotADump => "delete the file, take a new backup, and look at the job that wrote it",
+            Self::EmptyFile | Self::NotADump => {
+                "delete the file, take a new backup, and look at the job that wrote it"
+            }
             Self::BadHeader | Self::BadMember | Self::MisplacedMember | Self::DigestMismatch => {
                 "do not rely on this file: use another backup or a copy of this one, take a new one, and check the disk it lies on"
             }
             Self::Truncated | Self::MissingEndMarker | Self::NotAtRest => {
                 "do not rely on this file: it ends too early; use another backup and take a new one"
             }
-            Self::TrailingGarbage => "find out what appended to the file; the part before it may still be whole",
-            Self::NoManifest => "only what the file itself proves was checked; take backups with pgvigil to have content compared",
-            Self::BadManifest => "restore the manifest from a copy, or remove it to have the file checked without one",
+            Self::TrailingGarbage => {
+                "find out what appended to the file; the part before it may still be whole"
+            }
+            Self::NoManifest => {
+                "only what the file itself proves was checked; take backups with pgvigil to have content compared"
+            }
+            Self::BadManifest => {
+                "restore the manifest from a copy, or remove it to have the file checked without one"
+            }
             Self::CatalogMismatch => "the text is not what was backed up: use another backup",
             Self::MetaCommand | Self::RefusedStatement => {
                 "no pg_dumpall writes this: treat the file as tampered with, and do not feed it to psql"
             }
-            Self::Malformed => "the text is not what pg_dumpall writes: check how the file was made",
+            Self::Malformed => {
+                "the text is not what pg_dumpall writes: check how the file was made"
+            }
             Self::TableDiffers | Self::SequenceDiffers | Self::LargeObjectsDiffer => {
                 "this backup does not give back what it holds: keep an older proven one and take a new one"
             }
-            Self::DefinitionMissing => "after a restore this has to be put back by hand: take a new backup and compare",
+            Self::DefinitionMissing => {
+                "after a restore this has to be put back by hand: take a new backup and compare"
+            }
             Self::NotDone => "see the reason; the check counts as not proven",
         }
     }
@@ -153,7 +171,9 @@ impl Findings {
 
     /// Those that put the backup at fault.
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
-        self.list.iter().filter(|finding| finding.level == Level::Error)
+        self.list
+            .iter()
+            .filter(|finding| finding.level == Level::Error)
     }
 
     /// Whether nothing puts the backup at fault.

@@ -107,7 +107,10 @@ impl Manifest {
 
     /// The settings of the dump's session in a database.
     pub fn session(&self, database: &str) -> Option<&SessionSettings> {
-        self.source.sessions.iter().find(|session| session.database == database)
+        self.source
+            .sessions
+            .iter()
+            .find(|session| session.database == database)
     }
 }
 

@@ -36,7 +36,11 @@ impl Progress {
     /// Stage, bytes done, bytes expected (0: unknown).
     pub fn now(&self) -> (&'static str, u64, u64) {
         let stage = *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        (stage, self.0.bytes.load(Ordering::Relaxed), self.0.expected.load(Ordering::Relaxed))
+        (
+            stage,
+            self.0.bytes.load(Ordering::Relaxed),
+            self.0.expected.load(Ordering::Relaxed),
+        )
     }
 
     /// Asks the job to end; it cleans up first.

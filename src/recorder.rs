@@ -23,7 +23,11 @@ impl Attempt {
     /// Begins an attempt; `directory` is where its ledger is, `None` where it has none.
     pub fn begin(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
         let started_at = Utc::now();
-        let job_id = format!("{}-{:08x}", started_at.format("%Y%m%dT%H%M%S"), random_id()?);
+        let job_id = format!(
+            "{}-{:08x}",
+            started_at.format("%Y%m%dT%H%M%S"),
+            random_id()?
+        );
         let entry = Entry {
             sequence: 0,
             previous: String::new(),
@@ -40,7 +44,11 @@ impl Attempt {
             backup_finished_at: None,
             drill: None,
         };
-        Ok(Self { directory: directory.map(Path::to_owned), began: Instant::now(), entry })
+        Ok(Self {
+            directory: directory.map(Path::to_owned),
+            began: Instant::now(),
+            entry,
+        })
     }
 
     /// When it began.
@@ -60,7 +68,9 @@ impl Attempt {
 
     /// Names the backup it is about.
     pub fn about(&mut self, archive: &Path, finished_at: Option<DateTime<Utc>>) {
-        self.entry.backup = archive.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.entry.backup = archive
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         self.entry.backup_finished_at = finished_at;
     }
 
@@ -86,9 +96,16 @@ impl Attempt {
             job = ?self.entry.job, job_id = %self.entry.job_id, server = %self.entry.server, result = ?self.entry.result,
             seconds = self.entry.duration_seconds, backup = self.entry.backup.as_deref().unwrap_or("-"), "job ended"
         );
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = &self.directory else {
+            return;
+        };
         // Without its directory a job has failed for that reason, which is said already.
-        let unsaid = failure.is_none_or(|failure| !matches!(failure.kind(), FailureKind::Directory | FailureKind::NoSpace));
+        let unsaid = failure.is_none_or(|failure| {
+            !matches!(
+                failure.kind(),
+                FailureKind::Directory | FailureKind::NoSpace
+            )
+        });
         if let Err(error) = store::ledger::append(directory, &mut self.entry)
             && unsaid
         {
@@ -99,6 +116,14 @@ impl Attempt {
 
 /// The ledger that a job on this archive belongs into: the server directory's, if the archive lies in it.
 pub fn ledger_directory<'a>(archive: &Path, directory: &'a Path) -> Option<&'a Path> {
-    let parent = archive.parent().and_then(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.canonicalize().ok());
+    let parent = archive.parent().and_then(|parent| {
+        if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        }
+        .canonicalize()
+        .ok()
+    });
     (parent.is_some() && parent == directory.canonicalize().ok()).then_some(directory)
 }

@@ -15,8 +15,8 @@ use crate::error::FailureKind;
 use crate::ledger::{Entry, Job, JobResult, Phase};
 use crate::manifest::Manifest;
 
-pub use verdict::{Level, Verdict, verdict};
 pub use crate::store::space::Space;
+pub use verdict::{Level, Verdict, verdict};
 pub use view::{PerJob, Running, ServerView, Shared, Snapshot};
 
 /// What the disk says about one server.

@@ -15,7 +15,10 @@ pub struct Cutter {
 
 impl Default for Cutter {
     fn default() -> Self {
-        Self { block: Vec::with_capacity(BLOCK), offset: 0 }
+        Self {
+            block: Vec::with_capacity(BLOCK),
+            offset: 0,
+        }
     }
 }
 
@@ -45,10 +48,17 @@ impl Cutter {
     /// before which no more borders will come, unless that leaves nothing.
     pub fn full(&mut self, in_rows: bool, decided: u64) -> Vec<u8> {
         let length = self.block.len();
-        let limit = decided.checked_sub(self.offset).and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let limit = decided
+            .checked_sub(self.offset)
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0);
         let limit = limit.unwrap_or(length).min(length);
         let text = self.block.get(..limit).unwrap_or(&[]);
-        let row_end = if in_rows { memchr::memrchr(b'\n', text).map(|newline| newline + 1) } else { None };
+        let row_end = if in_rows {
+            memchr::memrchr(b'\n', text).map(|newline| newline + 1)
+        } else {
+            None
+        };
         self.cut(row_end.unwrap_or(limit))
     }
 
@@ -80,7 +90,11 @@ mod tests {
         assert_eq!(cutter.border(3), None, "a border that has gone by is none");
         assert_eq!(cutter.full(true, 17), b"row1\nrow2\n");
         cutter.push(b"w3\nnext");
-        assert_eq!(cutter.full(false, 20), b"row3\n", "what may become a border is not cut off");
+        assert_eq!(
+            cutter.full(false, 20),
+            b"row3\n",
+            "what may become a border is not cut off"
+        );
         assert_eq!(cutter.full(false, 20), b"next", "but a full block goes");
         assert_eq!(cutter.finish(), None);
     }

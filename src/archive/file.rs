@@ -24,11 +24,15 @@ pub struct Known {
 pub fn read(path: &Path, known: Known, sink: &mut impl TextSink) -> io::Result<(bool, Summary)> {
     let mut file = File::open(path)?;
     let mut beginning = Vec::new();
-    file.by_ref().take(BEGINNING as u64).read_to_end(&mut beginning)?;
+    file.by_ref()
+        .take(BEGINNING as u64)
+        .read_to_end(&mut beginning)?;
     let ours = !beginning.is_empty() && (known.ours || is_ours(&beginning));
     let input = Cursor::new(beginning).chain(file);
     let summary = if ours {
-        let workers = available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
+        let workers = available_parallelism()
+            .map_or(1, usize::from)
+            .min(MOST_WORKERS);
         reader::read(input, workers, known.archive_id, sink)?
     } else {
         foreign::read(input, sink)?

@@ -30,9 +30,18 @@ impl<R: Read> Read for Counted<R> {
 
 /// Reads a gzip file of one or more members.
 pub fn read<R: Read>(input: R, sink: &mut impl TextSink) -> io::Result<Summary> {
-    let counted = Counted { input, bytes: 0, digest: Sha256::new() };
+    let counted = Counted {
+        input,
+        bytes: 0,
+        digest: Sha256::new(),
+    };
     let mut file = BufReader::with_capacity(CHUNK, counted);
-    let mut state = State { findings: Findings::default(), text: 0, members: 0, stopped: false };
+    let mut state = State {
+        findings: Findings::default(),
+        text: 0,
+        members: 0,
+        stopped: false,
+    };
     loop {
         let at = position(&file);
         let next = file.fill_buf()?;
@@ -47,8 +56,14 @@ pub fn read<R: Read>(input: R, sink: &mut impl TextSink) -> io::Result<Summary> 
         let fault = state.member(&mut decoder, sink);
         file = decoder.into_inner();
         if let Some(error) = fault {
-            let place = format!("member {} at byte {at} of the file, near byte {}", state.members, position(&file));
-            state.findings.push(Finding::error(kind_of(&error), place, error.to_string()));
+            let place = format!(
+                "member {} at byte {at} of the file, near byte {}",
+                state.members,
+                position(&file)
+            );
+            state
+                .findings
+                .push(Finding::error(kind_of(&error), place, error.to_string()));
             break;
         }
         state.members += 1;
@@ -63,13 +78,21 @@ pub fn read<R: Read>(input: R, sink: &mut impl TextSink) -> io::Result<Summary> 
     }
     let counted = file.into_inner();
     if counted.bytes == 0 && !state.stopped {
-        state.findings.push(Finding::error(FindingKind::EmptyFile, "the file", "it is empty"));
+        state.findings.push(Finding::error(
+            FindingKind::EmptyFile,
+            "the file",
+            "it is empty",
+        ));
     }
     Ok(Summary {
         bytes: counted.bytes,
         uncompressed_bytes: state.text,
         members: state.members,
-        sha256: if state.stopped { String::new() } else { hex(&counted.digest.finalize()) },
+        sha256: if state.stopped {
+            String::new()
+        } else {
+            hex(&counted.digest.finalize())
+        },
         findings: state.findings,
         text_is_whole: whole,
     })
@@ -80,7 +103,11 @@ fn position<R>(file: &BufReader<Counted<R>>) -> u64 {
 }
 
 fn kind_of(error: &io::Error) -> FindingKind {
-    if error.kind() == io::ErrorKind::UnexpectedEof { FindingKind::Truncated } else { FindingKind::BadMember }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        FindingKind::Truncated
+    } else {
+        FindingKind::BadMember
+    }
 }
 
 struct State {
@@ -112,10 +139,18 @@ impl State {
 
     fn not_gzip(&mut self, at: u64) {
         let finding = if self.members == 0 {
-            Finding::error(FindingKind::BadHeader, "the beginning of the file", "it is not gzip")
+            Finding::error(
+                FindingKind::BadHeader,
+                "the beginning of the file",
+                "it is not gzip",
+            )
         } else {
             let message = format!("the gzip data ends at byte {at}, but the file goes on");
-            Finding::error(FindingKind::TrailingGarbage, format!("byte {at} of the file"), message)
+            Finding::error(
+                FindingKind::TrailingGarbage,
+                format!("byte {at} of the file"),
+                message,
+            )
         };
         self.findings.push(finding);
     }

@@ -10,7 +10,9 @@ pub const TRAILER: usize = 8;
 pub const SMALLEST: usize = HEADER + 2 + TRAILER;
 
 /// The bytes every header of ours begins with: gzip, deflate, FEXTRA, no time, no hints, unknown system, our subfield.
-pub const SIGNATURE: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 32, 0, b'P', b'V', 28, 0];
+pub const SIGNATURE: [u8; 16] = [
+    0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 32, 0, b'P', b'V', 28, 0,
+];
 
 /// The first bytes of any gzip file.
 pub const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -100,7 +102,10 @@ pub fn computed_crc(member: &[u8]) -> Option<u32> {
 }
 
 fn field<const N: usize>(bytes: &[u8; HEADER], at: usize) -> [u8; N] {
-    bytes.get(at..at + N).and_then(|field| field.try_into().ok()).unwrap_or([0; N])
+    bytes
+        .get(at..at + N)
+        .and_then(|field| field.try_into().ok())
+        .unwrap_or([0; N])
 }
 
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {

@@ -26,7 +26,12 @@ pub(super) struct Output<O> {
 pub(super) struct Closed;
 
 /// Starts `workers` threads, each with its own state made by `make`, that turn items into results.
-pub(super) fn ordered<I, O, S, F>(workers: usize, in_flight: usize, make: impl Fn() -> S + Send + Sync + 'static, work: F) -> (Input<I, O>, Output<O>)
+pub(super) fn ordered<I, O, S, F>(
+    workers: usize,
+    in_flight: usize,
+    make: impl Fn() -> S + Send + Sync + 'static,
+    work: F,
+) -> (Input<I, O>, Output<O>)
 where
     I: Send + 'static,
     O: Send + 'static,
@@ -48,11 +53,20 @@ where
             })
         })
         .collect();
-    (Input { tasks, order }, Output { order: results, workers })
+    (
+        Input { tasks, order },
+        Output {
+            order: results,
+            workers,
+        },
+    )
 }
 
 fn next<T>(waiting: &Mutex<Receiver<T>>) -> Result<T, RecvError> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv()
+    waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .recv()
 }
 
 impl<I, O> Input<I, O> {
@@ -74,7 +88,10 @@ impl<O> Output<O> {
     /// Ends the workers; false if one of them panicked.
     pub(super) fn join(self) -> bool {
         drop(self.order);
-        self.workers.into_iter().map(JoinHandle::join).fold(true, |good, result| good && result.is_ok())
+        self.workers
+            .into_iter()
+            .map(JoinHandle::join)
+            .fold(true, |good, result| good && result.is_ok())
     }
 }
 
@@ -84,13 +101,21 @@ mod tests {
 
     #[test]
     fn results_keep_the_order() {
-        let (input, mut output) = ordered(3, 4, || (), |(), number: u64| {
-            std::thread::yield_now();
-            number * 2
-        });
+        let (input, mut output) = ordered(
+            3,
+            4,
+            || (),
+            |(), number: u64| {
+                std::thread::yield_now();
+                number * 2
+            },
+        );
         let feeder = spawn(move || (0..500).all(|number| input.send(number).is_ok()));
         let results: Vec<_> = std::iter::from_fn(|| output.next()).collect();
-        assert_eq!(results, (0..500).map(|number| number * 2).collect::<Vec<_>>());
+        assert_eq!(
+            results,
+            (0..500).map(|number| number * 2).collect::<Vec<_>>()
+        );
         assert!(feeder.join().expect("feeder") && output.join());
     }
 

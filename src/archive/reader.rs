@@ -55,10 +55,18 @@ enum Checked {
 }
 
 /// Reads an archive of ours to its last byte. `archive_id` is what the manifest says, if there is one.
-pub fn read<R: Read + Send + 'static>(input: R, workers: usize, archive_id: Option<u64>, sink: &mut impl TextSink) -> io::Result<Summary> {
+pub fn read<R: Read + Send + 'static>(
+    input: R,
+    workers: usize,
+    archive_id: Option<u64>,
+    sink: &mut impl TextSink,
+) -> io::Result<Summary> {
     let (tasks, mut results) = ordered(workers, workers + 1, Decompressor::new, check);
     let splitter = spawn(move || split(input, &tasks));
-    let mut order = Order { archive_id, ..Order::default() };
+    let mut order = Order {
+        archive_id,
+        ..Order::default()
+    };
     let mut stopped = false;
     while let Some(checked) = results.next() {
         if let Some(text) = order.take(checked)
@@ -69,11 +77,17 @@ pub fn read<R: Read + Send + 'static>(input: R, workers: usize, archive_id: Opti
         }
     }
     let workers_good = results.join();
-    let split = splitter.join().map_err(|_| io::Error::other("a reading thread panicked"))??;
+    let split = splitter
+        .join()
+        .map_err(|_| io::Error::other("a reading thread panicked"))??;
     if !workers_good {
         return Err(io::Error::other("an inflating thread panicked"));
     }
-    let (bytes, sha256) = if stopped { (split.bytes, String::new()) } else { (split.bytes, split.sha256()) };
+    let (bytes, sha256) = if stopped {
+        (split.bytes, String::new())
+    } else {
+        (split.bytes, split.sha256())
+    };
     if !stopped {
         order.end(bytes);
     }
@@ -105,7 +119,11 @@ fn check(inflater: &mut Decompressor, piece: Piece) -> Checked {
     };
     match inflate(inflater, &header, &member) {
         Ok(text) => Checked::Text(place, header, text),
-        Err(why) => Checked::Damage(Finding::error(FindingKind::BadMember, place.to_string(), why)),
+        Err(why) => Checked::Damage(Finding::error(
+            FindingKind::BadMember,
+            place.to_string(),
+            why,
+        )),
     }
 }
 
@@ -113,15 +131,25 @@ fn inflate(inflater: &mut Decompressor, header: &Header, member: &[u8]) -> Resul
     if computed_crc(member) != Some(header.crc) {
         return Err("its bytes do not have its checksum".to_owned());
     }
-    let frame = member.get(HEADER..).and_then(|rest| rest.split_last_chunk::<TRAILER>());
+    let frame = member
+        .get(HEADER..)
+        .and_then(|rest| rest.split_last_chunk::<TRAILER>());
     let Some((deflated, trailer)) = frame else {
         return Err("too short".to_owned());
     };
     let mut text = vec![0; header.uncompressed as usize];
-    let length = inflater.deflate_decompress(deflated, &mut text).map_err(|error| format!("does not inflate: {error}"))?;
-    let expected = [crc::of(&[&text]).to_le_bytes(), header.uncompressed.to_le_bytes()].concat();
+    let length = inflater
+        .deflate_decompress(deflated, &mut text)
+        .map_err(|error| format!("does not inflate: {error}"))?;
+    let expected = [
+        crc::of(&[&text]).to_le_bytes(),
+        header.uncompressed.to_le_bytes(),
+    ]
+    .concat();
     if length != text.len() || trailer.as_slice() != expected {
-        return Err(format!("inflates to {length} bytes that are not those that were compressed"));
+        return Err(format!(
+            "inflates to {length} bytes that are not those that were compressed"
+        ));
     }
     Ok(text)
 }
@@ -158,7 +186,11 @@ impl Order {
             Checked::Text(place, header, text) => {
                 self.members += 1;
                 if let Err(why) = self.fits(&header) {
-                    self.distrust(Finding::error(FindingKind::MisplacedMember, place.to_string(), why));
+                    self.distrust(Finding::error(
+                        FindingKind::MisplacedMember,
+                        place.to_string(),
+                        why,
+                    ));
                 }
                 self.expected = header.offset + u64::from(header.uncompressed);
                 self.closed |= header.is_closing();
@@ -170,22 +202,34 @@ impl Order {
     fn fits(&mut self, header: &Header) -> Result<(), String> {
         let id = *self.archive_id.get_or_insert(header.archive_id);
         if header.archive_id != id {
-            return Err(format!("belongs to another backup ({:016x}, this is {id:016x})", header.archive_id));
+            return Err(format!(
+                "belongs to another backup ({:016x}, this is {id:016x})",
+                header.archive_id
+            ));
         }
         if self.closed {
             return Err("stands behind the end of the archive".to_owned());
         }
         if header.offset != self.expected {
-            return Err(format!("holds text from byte {} of the dump, where byte {} should follow", header.offset, self.expected));
+            return Err(format!(
+                "holds text from byte {} of the dump, where byte {} should follow",
+                header.offset, self.expected
+            ));
         }
         Ok(())
     }
 
     fn distrust(&mut self, finding: Finding) {
         if self.trusted && !self.closed {
-            let message = format!("content was compared up to byte {} of the dump, the rest member by member only", self.expected);
+            let message = format!(
+                "content was compared up to byte {} of the dump, the rest member by member only",
+                self.expected
+            );
             self.findings.push(finding);
-            self.findings.push(Finding::error(FindingKind::NotDone, "the rest of the dump", message).at(Level::Note));
+            self.findings.push(
+                Finding::error(FindingKind::NotDone, "the rest of the dump", message)
+                    .at(Level::Note),
+            );
         } else {
             self.findings.push(finding);
         }
@@ -194,8 +238,15 @@ impl Order {
 
     fn end(&mut self, bytes: u64) {
         if !self.closed {
-            let message = format!("the file ends after {} members without the closing one", self.members);
-            self.distrust(Finding::error(FindingKind::Truncated, format!("the end, byte {bytes} of the file"), message));
+            let message = format!(
+                "the file ends after {} members without the closing one",
+                self.members
+            );
+            self.distrust(Finding::error(
+                FindingKind::Truncated,
+                format!("the end, byte {bytes} of the file"),
+                message,
+            ));
         }
     }
 }

@@ -49,7 +49,15 @@ const CHUNK: usize = 256 * 1024;
 
 impl<R: Read> Splitter<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, buffer: Vec::new(), start: 0, place: Place::default(), digest: Sha256::new(), bytes: 0, ended: false }
+        Self {
+            input,
+            buffer: Vec::new(),
+            start: 0,
+            place: Place::default(),
+            digest: Sha256::new(),
+            bytes: 0,
+            ended: false,
+        }
     }
 
     /// SHA-256 of all that was read, in hex.
@@ -83,7 +91,10 @@ impl<R: Read> Splitter<R> {
             let length = self.buffer.len();
             let more = CHUNK.max(wanted - self.rest().len());
             self.buffer.resize(length + more, 0);
-            let read = match self.input.read(self.buffer.get_mut(length..).unwrap_or(&mut [])) {
+            let read = match self
+                .input
+                .read(self.buffer.get_mut(length..).unwrap_or(&mut []))
+            {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 other => {
                     let read = other.inspect_err(|_| self.buffer.truncate(length))?;
@@ -115,12 +126,17 @@ impl<R: Read> Splitter<R> {
         if rest.is_empty() {
             return None;
         }
-        let finding = if SIGNATURE.starts_with(rest.get(..rest.len().min(SIGNATURE.len())).unwrap_or(rest)) {
-            let message = format!("the file ends after {} bytes of its header", rest.len());
-            Finding::error(FindingKind::Truncated, self.place.to_string(), message)
-        } else {
-            Finding::error(FindingKind::BadHeader, self.place.to_string(), format!("{} bytes that are no member", rest.len()))
-        };
+        let finding =
+            if SIGNATURE.starts_with(rest.get(..rest.len().min(SIGNATURE.len())).unwrap_or(rest)) {
+                let message = format!("the file ends after {} bytes of its header", rest.len());
+                Finding::error(FindingKind::Truncated, self.place.to_string(), message)
+            } else {
+                Finding::error(
+                    FindingKind::BadHeader,
+                    self.place.to_string(),
+                    format!("{} bytes that are no member", rest.len()),
+                )
+            };
         self.skip(rest.len());
         Some(Piece::Damage(finding))
     }
@@ -130,23 +146,41 @@ impl<R: Read> Splitter<R> {
         self.fill(length + SIGNATURE.len())?;
         let place = self.place;
         let follows = self.rest().get(length..).unwrap_or(&[]);
-        let well_followed = follows.is_empty() || SIGNATURE.starts_with(follows.get(..SIGNATURE.len().min(follows.len())).unwrap_or(follows));
+        let well_followed = follows.is_empty()
+            || SIGNATURE.starts_with(
+                follows
+                    .get(..SIGNATURE.len().min(follows.len()))
+                    .unwrap_or(follows),
+            );
         if self.rest().len() < length || !well_followed {
             // The length may be what is damaged: does a member begin before it says?
-            let inside = self.rest().get(SMALLEST..length.min(self.rest().len())).unwrap_or(&[]);
+            let inside = self
+                .rest()
+                .get(SMALLEST..length.min(self.rest().len()))
+                .unwrap_or(&[]);
             if let Some(next) = memchr::memmem::find(inside, &SIGNATURE) {
                 let begins = SMALLEST + next;
                 self.skip(begins);
                 self.place.index += 1;
-                let message = format!("says that it has {length} bytes, but the next member begins after {begins}");
-                return Ok(Piece::Damage(Finding::error(FindingKind::BadHeader, place.to_string(), message)));
+                let message = format!(
+                    "says that it has {length} bytes, but the next member begins after {begins}"
+                );
+                return Ok(Piece::Damage(Finding::error(
+                    FindingKind::BadHeader,
+                    place.to_string(),
+                    message,
+                )));
             }
         }
         if self.rest().len() < length {
             let there = self.rest().len();
             self.skip(there);
             let message = format!("the file ends after {there} of its {length} bytes");
-            return Ok(Piece::Damage(Finding::error(FindingKind::Truncated, place.to_string(), message)));
+            return Ok(Piece::Damage(Finding::error(
+                FindingKind::Truncated,
+                place.to_string(),
+                message,
+            )));
         }
         let bytes = self.take(length);
         self.place.index += 1;
@@ -175,6 +209,10 @@ impl<R: Read> Splitter<R> {
         }
         self.place.index += 1;
         let message = format!("{error}: {skipped} bytes passed over");
-        Ok(Piece::Damage(Finding::error(FindingKind::BadHeader, place.to_string(), message)))
+        Ok(Piece::Damage(Finding::error(
+            FindingKind::BadHeader,
+            place.to_string(),
+            message,
+        )))
     }
 }

@@ -19,10 +19,15 @@ fn archive(blocks: &[&[u8]], id: u64) -> Vec<u8> {
 
 fn read(file: &[u8]) -> (Vec<u8>, Summary) {
     let mut text = Vec::new();
-    let summary = reader::read(Cursor::new(file.to_vec()), 2, None, &mut |piece: &[u8]| {
-        text.extend_from_slice(piece);
-        true
-    });
+    let summary = reader::read(
+        Cursor::new(file.to_vec()),
+        2,
+        None,
+        &mut |piece: &[u8]| {
+            text.extend_from_slice(piece);
+            true
+        },
+    );
     (text, summary.expect("in memory"))
 }
 
@@ -38,15 +43,25 @@ fn members(file: &[u8]) -> Vec<usize> {
 #[track_caller]
 fn found(file: &[u8], kind: FindingKind) {
     let (_, summary) = read(file);
-    let kinds: Vec<_> = summary.findings.errors().map(|finding| finding.kind).collect();
-    assert!(kinds.contains(&kind), "wanted {kind:?}, found {:?}", summary.findings.list);
+    let kinds: Vec<_> = summary
+        .findings
+        .errors()
+        .map(|finding| finding.kind)
+        .collect();
+    assert!(
+        kinds.contains(&kind),
+        "wanted {kind:?}, found {:?}",
+        summary.findings.list
+    );
     assert!(!summary.text_is_whole || kind == FindingKind::TrailingGarbage);
 }
 
 #[test]
 fn any_gzip_reader_reads_it() {
     let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(&sample()[..]).read_to_string(&mut text).expect("gzip");
+    flate2::read::MultiGzDecoder::new(&sample()[..])
+        .read_to_string(&mut text)
+        .expect("gzip");
     assert_eq!(text, "first block\nsecond block\nthird block\n");
 }
 
@@ -67,7 +82,10 @@ fn every_flipped_bit_is_found_and_placed() {
         broken[bit / 8] ^= 1 << (bit % 8);
         let (_, summary) = read(&broken);
         let first = summary.findings.errors().next();
-        assert!(first.is_some_and(|finding| finding.place.contains("byte")), "bit {bit} was not found");
+        assert!(
+            first.is_some_and(|finding| finding.place.contains("byte")),
+            "bit {bit} was not found"
+        );
     }
 }
 
@@ -84,15 +102,36 @@ fn members_out_of_place_are_named() {
     let file = sample();
     let at = members(&file);
     let piece = |index: usize| &file[at[index]..at.get(index + 1).copied().unwrap_or(file.len())];
-    found(&[piece(0), piece(2), piece(1), piece(3)].concat(), FindingKind::MisplacedMember);
-    found(&[piece(0), piece(1), piece(1), piece(2), piece(3)].concat(), FindingKind::MisplacedMember);
-    found(&[piece(0), piece(2), piece(3)].concat(), FindingKind::MisplacedMember);
-    found(&[piece(0), piece(1), piece(2)].concat(), FindingKind::Truncated);
+    found(
+        &[piece(0), piece(2), piece(1), piece(3)].concat(),
+        FindingKind::MisplacedMember,
+    );
+    found(
+        &[piece(0), piece(1), piece(1), piece(2), piece(3)].concat(),
+        FindingKind::MisplacedMember,
+    );
+    found(
+        &[piece(0), piece(2), piece(3)].concat(),
+        FindingKind::MisplacedMember,
+    );
+    found(
+        &[piece(0), piece(1), piece(2)].concat(),
+        FindingKind::Truncated,
+    );
     let other = archive(&[b"first block\n", b"forged block\n", b"third block\n"], 8);
     let pasted = &other[members(&other)[1]..members(&other)[2]];
-    found(&[piece(0), pasted, piece(2), piece(3)].concat(), FindingKind::MisplacedMember);
-    found(&[&file[..], b"garbage"].concat(), FindingKind::TrailingGarbage);
-    found(&[&file[..], &file[..]].concat(), FindingKind::MisplacedMember);
+    found(
+        &[piece(0), pasted, piece(2), piece(3)].concat(),
+        FindingKind::MisplacedMember,
+    );
+    found(
+        &[&file[..], b"garbage"].concat(),
+        FindingKind::TrailingGarbage,
+    );
+    found(
+        &[&file[..], &file[..]].concat(),
+        FindingKind::MisplacedMember,
+    );
 }
 
 #[test]
@@ -103,14 +142,27 @@ fn foreign_files() {
         encoder.finish().expect("in memory")
     };
     let check = |file: &[u8]| foreign::read(file, &mut |_: &[u8]| true).expect("in memory");
-    let kinds = |file: &[u8]| check(file).findings.list.iter().map(|finding| finding.kind).collect::<Vec<_>>();
+    let kinds = |file: &[u8]| {
+        check(file)
+            .findings
+            .list
+            .iter()
+            .map(|finding| finding.kind)
+            .collect::<Vec<_>>()
+    };
     let one = gzip(b"text");
     assert_eq!(kinds(&one), []);
     let two = check(&[&one[..], &one[..]].concat());
-    assert_eq!((two.members, two.uncompressed_bytes, two.findings.is_good()), (2, 8, true));
+    assert_eq!(
+        (two.members, two.uncompressed_bytes, two.findings.is_good()),
+        (2, 8, true)
+    );
     assert_eq!(kinds(&[]), [FindingKind::EmptyFile]);
     assert_eq!(kinds(b"plain text"), [FindingKind::BadHeader]);
-    assert_eq!(kinds(&[&one[..], b"\0\0"].concat()), [FindingKind::TrailingGarbage]);
+    assert_eq!(
+        kinds(&[&one[..], b"\0\0"].concat()),
+        [FindingKind::TrailingGarbage]
+    );
     for length in 3..one.len() {
         assert_eq!(kinds(&one[..length]), [FindingKind::Truncated], "{length}");
     }

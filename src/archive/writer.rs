@@ -59,38 +59,63 @@ impl<W: Write + Send + 'static> Writer<W> {
     /// Writes to `out` with as many compressing threads. Holds at most `2 × workers + 2` blocks.
     pub fn new(out: W, archive_id: u64, workers: usize) -> Self {
         let make = || Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
-        let (input, output) = ordered(workers, workers + 1, make, |compressor, block: Block| member(compressor, &block));
+        let (input, output) = ordered(workers, workers + 1, make, |compressor, block: Block| {
+            member(compressor, &block)
+        });
         let file = spawn(move || write_all(out, output));
-        Self { input: Some(input), file, archive_id, offset: 0 }
+        Self {
+            input: Some(input),
+            file,
+            archive_id,
+            offset: 0,
+        }
     }
 
     /// Hands a block of at most [`BLOCK`] bytes in; waits while the disk is slower. False when writing has failed:
     /// [`Writer::finish`] says why.
     pub fn block(&mut self, text: Vec<u8>) -> bool {
         debug_assert!(text.len() <= BLOCK);
-        let block = Block { offset: self.offset, archive_id: self.archive_id, text };
+        let block = Block {
+            offset: self.offset,
+            archive_id: self.archive_id,
+            text,
+        };
         self.offset += block.text.len() as u64;
-        self.input.as_ref().is_some_and(|input| input.send(block).is_ok())
+        self.input
+            .as_ref()
+            .is_some_and(|input| input.send(block).is_ok())
     }
 
     /// Writes the closing member, waits for everything, and gives the output back.
     pub fn finish(mut self) -> Result<(W, Written), WriteError> {
         self.block(Vec::new());
         drop(self.input.take());
-        self.file.join().unwrap_or(Err(WriteError::Broken("its thread panicked")))
+        self.file
+            .join()
+            .unwrap_or(Err(WriteError::Broken("its thread panicked")))
     }
 }
 
-fn write_all<W: Write>(mut out: W, mut output: Output<Compressed>) -> Result<(W, Written), WriteError> {
+fn write_all<W: Write>(
+    mut out: W,
+    mut output: Output<Compressed>,
+) -> Result<(W, Written), WriteError> {
     let mut digest = Sha256::new();
-    let mut written = Written { bytes: 0, uncompressed_bytes: 0, members: 0, sha256: String::new() };
+    let mut written = Written {
+        bytes: 0,
+        uncompressed_bytes: 0,
+        members: 0,
+        sha256: String::new(),
+    };
     while let Some(member) = output.next() {
         let member = member?;
         digest.update(&member);
         out.write_all(&member).map_err(WriteError::Io)?;
         written.bytes += member.len() as u64;
         written.members += 1;
-        written.uncompressed_bytes += member.last_chunk::<4>().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+        written.uncompressed_bytes += member
+            .last_chunk::<4>()
+            .map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
     }
     if !output.join() {
         return Err(WriteError::Broken("a compressing thread panicked"));
@@ -105,14 +130,23 @@ fn member(compressor: &mut Compressor, block: &Block) -> Compressed {
     let bound = compressor.deflate_compress_bound(block.text.len());
     let mut member = vec![0; HEADER + bound + TRAILER];
     let room = member.get_mut(HEADER..HEADER + bound).unwrap_or(&mut []);
-    let deflated =
-        compressor.deflate_compress(&block.text, room).map_err(|_| WriteError::Broken("a block outgrew its bound"))?;
+    let deflated = compressor
+        .deflate_compress(&block.text, room)
+        .map_err(|_| WriteError::Broken("a block outgrew its bound"))?;
     member.truncate(HEADER + deflated);
-    let size = u32::try_from(block.text.len()).map_err(|_| WriteError::Broken("a block is too large"))?;
+    let size =
+        u32::try_from(block.text.len()).map_err(|_| WriteError::Broken("a block is too large"))?;
     member.extend_from_slice(&crc::of(&[&block.text]).to_le_bytes());
     member.extend_from_slice(&size.to_le_bytes());
-    let length = u32::try_from(member.len()).map_err(|_| WriteError::Broken("a member is too large"))?;
-    let header = Header { length, uncompressed: size, offset: block.offset, archive_id: block.archive_id, crc: 0 };
+    let length =
+        u32::try_from(member.len()).map_err(|_| WriteError::Broken("a member is too large"))?;
+    let header = Header {
+        length,
+        uncompressed: size,
+        offset: block.offset,
+        archive_id: block.archive_id,
+        crc: 0,
+    };
     if let Some(room) = member.first_chunk_mut::<HEADER>() {
         *room = header.encode();
     }

@@ -75,16 +75,29 @@ async fn attempted(server: &Server, attempt: &Attempt, progress: &Progress) -> R
     let left = deadline.saturating_duration_since(Instant::now());
     let (piped, file) = dump_into(file, &binaries, &target, left, progress).await?;
     progress.stage("compare with the server", 0);
-    let after = within(deadline + Duration::from_secs(60), progress, live::look(&target)).await?;
+    let after = within(
+        deadline + Duration::from_secs(60),
+        progress,
+        live::look(&target),
+    )
+    .await?;
     judge_catalog(&before, &after, &piped)?;
 
     let manifest = manifest(server, attempt, &before, &binaries, &name, &piped);
     let path = pending.publish(&file, &manifest)?;
-    Ok(Report { path, manifest, warnings: piped.findings })
+    Ok(Report {
+        path,
+        manifest,
+        warnings: piped.findings,
+    })
 }
 
 /// Runs a piece of work until it is done, its time is up, or someone asks to stop.
-async fn within<T>(deadline: Instant, progress: &Progress, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn within<T>(
+    deadline: Instant,
+    progress: &Progress,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         result = work => result,
         () = progress.cancelled() => Err(stopped()),
@@ -97,13 +110,18 @@ fn stopped() -> Failure {
 }
 
 fn late() -> Failure {
-    Failure::new(FailureKind::Timeout, "take a backup: the time for it was up")
-        .remedy("look for locks and a slow network, or give it more with backup.timeout")
+    Failure::new(
+        FailureKind::Timeout,
+        "take a backup: the time for it was up",
+    )
+    .remedy("look for locks and a slow network, or give it more with backup.timeout")
 }
 
 async fn find_dumpall(live: &Live, server: &Server) -> Result<Binaries> {
     let (version, configured) = (live.version, server.pg_bin.clone());
-    let found = tokio::task::spawn_blocking(move || binaries::for_dump(version, configured.as_deref())).await;
+    let found =
+        tokio::task::spawn_blocking(move || binaries::for_dump(version, configured.as_deref()))
+            .await;
     found.map_err(|error| Failure::new(FailureKind::Io, "look for pg_dumpall").because(error))?
 }
 
@@ -111,7 +129,11 @@ async fn find_dumpall(live: &Live, server: &Server) -> Result<Binaries> {
 async fn unused_name(server: &Server, _lock: &Lock) -> Result<String> {
     loop {
         let name = store::archive_name(Utc::now());
-        let taken = server.directory.join(&name).try_exists().map_err(|error| Failure::io("look into the directory", error))?;
+        let taken = server
+            .directory
+            .join(&name)
+            .try_exists()
+            .map_err(|error| Failure::io("look into the directory", error))?;
         if !taken {
             return Ok(name);
         }
@@ -120,7 +142,13 @@ async fn unused_name(server: &Server, _lock: &Lock) -> Result<String> {
 }
 
 /// Runs pg_dumpall into the archive and judges how it ended.
-async fn dump_into(file: File, binaries: &Binaries, target: &Target, time: Duration, progress: &Progress) -> Result<(Piped, File)> {
+async fn dump_into(
+    file: File,
+    binaries: &Binaries,
+    target: &Target,
+    time: Duration,
+    progress: &Progress,
+) -> Result<(Piped, File)> {
     let program = dump::dumpall(binaries, target, time)?;
     let path = program.path.clone();
     let failed = move |error| Failure::io(format!("run {}", path.display()), error);
@@ -139,14 +167,19 @@ async fn dump_into(file: File, binaries: &Binaries, target: &Target, time: Durat
     });
     let (piped, ended) = end_on_request(work, &leash, progress).await?;
     let ended = ended.map_err(&failed)?;
-    let (piped, file) = piped.ok_or_else(|| Failure::new(FailureKind::Io, "read from pg_dumpall: it has no output"))??;
+    let (piped, file) = piped
+        .ok_or_else(|| Failure::new(FailureKind::Io, "read from pg_dumpall: it has no output"))??;
     judge_exit(&ended, progress)?;
     judge_text(&piped, &ended)?;
     Ok((piped, file))
 }
 
 /// Waits for blocking work; lets its program go when someone asks to stop.
-async fn end_on_request<T>(mut work: tokio::task::JoinHandle<T>, leash: &Leash, progress: &Progress) -> Result<T> {
+async fn end_on_request<T>(
+    mut work: tokio::task::JoinHandle<T>,
+    leash: &Leash,
+    progress: &Progress,
+) -> Result<T> {
     let result = tokio::select! {
         result = &mut work => result,
         () = progress.cancelled() => {
@@ -154,7 +187,9 @@ async fn end_on_request<T>(mut work: tokio::task::JoinHandle<T>, leash: &Leash, 
             work.await
         }
     };
-    result.map_err(|error| Failure::new(FailureKind::Io, "take a backup: a thread broke").because(error))
+    result.map_err(|error| {
+        Failure::new(FailureKind::Io, "take a backup: a thread broke").because(error)
+    })
 }
 
 fn judge_exit(ended: &Ended, progress: &Progress) -> Result<()> {
@@ -162,14 +197,24 @@ fn judge_exit(ended: &Ended, progress: &Progress) -> Result<()> {
     match ended.how {
         How::Success => Ok(()),
         How::Deadline => Err(late()),
-        how => Err(Failure::new(FailureKind::DumpFailed, format!("take a backup: pg_dumpall {how}{}", last_words(&ended.stderr)))
-            .remedy("nothing was published; see what pg_dumpall says and run it again")),
+        how => Err(Failure::new(
+            FailureKind::DumpFailed,
+            format!(
+                "take a backup: pg_dumpall {how}{}",
+                last_words(&ended.stderr)
+            ),
+        )
+        .remedy("nothing was published; see what pg_dumpall says and run it again")),
     }
 }
 
 /// What a program said last, for an error's sentence.
 fn last_words(stderr: &str) -> String {
-    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     match lines.split_at_checked(lines.len().saturating_sub(3)) {
         Some((_, last)) if !last.is_empty() => format!(" and said: {}", last.join(" / ")),
         _ => " and said nothing".to_owned(),
@@ -177,29 +222,62 @@ fn last_words(stderr: &str) -> String {
 }
 
 fn incomplete(why: String) -> Failure {
-    Failure::new(FailureKind::DumpIncomplete, format!("take a backup: pg_dumpall ended well, but {why}"))
-        .remedy("nothing was published; run it again and look at what ended pg_dumpall early")
+    Failure::new(
+        FailureKind::DumpIncomplete,
+        format!("take a backup: pg_dumpall ended well, but {why}"),
+    )
+    .remedy("nothing was published; run it again and look at what ended pg_dumpall early")
 }
 
 fn judge_text(piped: &Piped, ended: &Ended) -> Result<()> {
-    let ends = [FindingKind::NotAtRest, FindingKind::MissingEndMarker, FindingKind::NotADump];
-    if let Some(finding) = piped.findings.errors().find(|finding| ends.contains(&finding.kind)) {
-        return Err(incomplete(format!("{}, at {}{}", finding.message, finding.place, last_words(&ended.stderr))));
+    let ends = [
+        FindingKind::NotAtRest,
+        FindingKind::MissingEndMarker,
+        FindingKind::NotADump,
+    ];
+    if let Some(finding) = piped
+        .findings
+        .errors()
+        .find(|finding| ends.contains(&finding.kind))
+    {
+        return Err(incomplete(format!(
+            "{}, at {}{}",
+            finding.message,
+            finding.place,
+            last_words(&ended.stderr)
+        )));
     }
     if piped.catalog.kind != DumpKind::Cluster {
-        return Err(incomplete("what it wrote is not a dump of the cluster".to_owned()));
+        return Err(incomplete(
+            "what it wrote is not a dump of the cluster".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn judge_catalog(before: &Live, after: &Live, piped: &Piped) -> Result<()> {
     let missing = before.missing_from(after, &piped.catalog);
-    let Some(first) = missing.first() else { return Ok(()) };
-    let more = if missing.len() > 1 { format!(" and {} more", missing.len() - 1) } else { String::new() };
-    Err(incomplete(format!("{first}{more} of the server is not in the dump")))
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let more = if missing.len() > 1 {
+        format!(" and {} more", missing.len() - 1)
+    } else {
+        String::new()
+    };
+    Err(incomplete(format!(
+        "{first}{more} of the server is not in the dump"
+    )))
 }
 
-fn manifest(server: &Server, attempt: &Attempt, live: &Live, binaries: &Binaries, name: &str, piped: &Piped) -> Manifest {
+fn manifest(
+    server: &Server,
+    attempt: &Attempt,
+    live: &Live,
+    binaries: &Binaries,
+    name: &str,
+    piped: &Piped,
+) -> Manifest {
     Manifest {
         format_version: FORMAT_VERSION,
         pgvigil_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -210,7 +288,11 @@ fn manifest(server: &Server, attempt: &Attempt, live: &Live, binaries: &Binaries
         source: Source {
             server_version: live.version_text.clone(),
             tool_version: binaries.version.to_string(),
-            sessions: live.databases.values().map(|database| database.settings.clone()).collect(),
+            sessions: live
+                .databases
+                .values()
+                .map(|database| database.settings.clone())
+                .collect(),
             database_sizes: live.sizes(),
         },
         archive: ArchiveFacts {

@@ -41,7 +41,9 @@ struct Tee {
 impl Sink for Tee {
     fn event(&mut self, event: Event<'_>) {
         match &event {
-            Event::Meta { line, at, .. } if matches!(meta::parse(line), Meta::Connect(_)) => self.borders.push(at.offset),
+            Event::Meta { line, at, .. } if matches!(meta::parse(line), Meta::Connect(_)) => {
+                self.borders.push(at.offset)
+            }
             // The rows begin behind the COPY line's newline.
             Event::CopyBegin(_, statement) => self.borders.push(statement.end + 1),
             Event::CopyEnd(at) => self.borders.push(at.offset),
@@ -52,11 +54,21 @@ impl Sink for Tee {
 }
 
 /// Reads to the end and writes the whole archive to `file`; gives the file back, not synced yet.
-pub(super) fn run(mut input: impl Read, file: File, archive_id: u64, progress: &Progress) -> Result<(Piped, File)> {
-    let workers = available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
+pub(super) fn run(
+    mut input: impl Read,
+    file: File,
+    archive_id: u64,
+    progress: &Progress,
+) -> Result<(Piped, File)> {
+    let workers = available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_WORKERS);
     let mut writer = Writer::new(file, archive_id, workers);
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
-    let mut tee = Tee { builder: Builder::new(), borders: Vec::new() };
+    let mut tee = Tee {
+        builder: Builder::new(),
+        borders: Vec::new(),
+    };
     let mut cutter = Cutter::default();
     let mut buffer = vec![0; BUFFER];
     let mut good = true;
@@ -73,9 +85,16 @@ pub(super) fn run(mut input: impl Read, file: File, archive_id: u64, progress: &
         scanner.feed(text, &mut tee);
         progress.add(read as u64);
         let end = cutter.end();
-        let seen = tee.borders.iter().take_while(|border| **border <= end).count();
+        let seen = tee
+            .borders
+            .iter()
+            .take_while(|border| **border <= end)
+            .count();
         for border in tee.borders.drain(..seen) {
-            good = good && cutter.border(border).is_none_or(|block| writer.block(block));
+            good = good
+                && cutter
+                    .border(border)
+                    .is_none_or(|block| writer.block(block));
         }
         if cutter.room() == 0 {
             good = good && writer.block(cutter.full(scanner.in_copy(), scanner.decided()));
@@ -86,18 +105,30 @@ pub(super) fn run(mut input: impl Read, file: File, archive_id: u64, progress: &
     }
     let (file, written) = writer.finish().map_err(failed)?;
     let (catalog, findings) = tee.builder.finish(&scanner);
-    Ok((Piped { catalog, findings, written, archive_id }, file))
+    Ok((
+        Piped {
+            catalog,
+            findings,
+            written,
+            archive_id,
+        },
+        file,
+    ))
 }
 
 fn failed(error: WriteError) -> Failure {
     match error {
         WriteError::Io(error) => {
             let remedy = match FailureKind::of_io(&error) {
-                FailureKind::NoSpace => "free space on the volume, or make it larger; nothing was published",
+                FailureKind::NoSpace => {
+                    "free space on the volume, or make it larger; nothing was published"
+                }
                 _ => "check the volume; nothing was published",
             };
             Failure::io("write the archive", error).remedy(remedy)
         }
-        broken @ WriteError::Broken(_) => Failure::new(FailureKind::Io, "write the archive").because(broken),
+        broken @ WriteError::Broken(_) => {
+            Failure::new(FailureKind::Io, "write the archive").because(broken)
+        }
     }
 }

@@ -50,7 +50,10 @@ impl Builder {
     /// An empty catalog.
     pub fn new() -> Self {
         Self {
-            catalog: Catalog { version: VERSION, ..Catalog::default() },
+            catalog: Catalog {
+                version: VERSION,
+                ..Catalog::default()
+            },
             findings: Findings::default(),
             connected: String::new(),
             section: None,
@@ -65,24 +68,50 @@ impl Builder {
         let end = scanner.position();
         if let Err(open) = scanner.at_rest() {
             let place = self.open_place(end);
-            self.find(FindingKind::NotAtRest, place, format!("the dump ends {open}"));
+            self.find(
+                FindingKind::NotAtRest,
+                place,
+                format!("the dump ends {open}"),
+            );
         }
         self.end_section(end.offset);
         self.catalog.bytes = end.offset;
         if self.catalog.kind == DumpKind::Unknown {
-            self.find(FindingKind::NotADump, "the beginning".to_owned(), "there is no PostgreSQL dump in this text");
+            self.find(
+                FindingKind::NotADump,
+                "the beginning".to_owned(),
+                "there is no PostgreSQL dump in this text",
+            );
         } else if !self.cluster_end && self.catalog.kind == DumpKind::Cluster {
             let place = format!("the end, {end}");
-            self.find(FindingKind::MissingEndMarker, place, "\"PostgreSQL database cluster dump complete\" is missing");
+            self.find(
+                FindingKind::MissingEndMarker,
+                place,
+                "\"PostgreSQL database cluster dump complete\" is missing",
+            );
         }
-        let open: Vec<_> =
-            self.catalog.databases.iter().filter(|database| !database.complete).map(|database| database.label().to_owned()).collect();
+        let open: Vec<_> = self
+            .catalog
+            .databases
+            .iter()
+            .filter(|database| !database.complete)
+            .map(|database| database.label().to_owned())
+            .collect();
         for name in open {
-            self.find(FindingKind::MissingEndMarker, format!("database {name}"), "\"PostgreSQL database dump complete\" is missing");
+            self.find(
+                FindingKind::MissingEndMarker,
+                format!("database {name}"),
+                "\"PostgreSQL database dump complete\" is missing",
+            );
         }
         if self.catalog.inserts > 0 {
-            let message = format!("{} rows come as INSERT statements, which are not counted and hashed", self.catalog.inserts);
-            self.findings.push(Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Warning));
+            let message = format!(
+                "{} rows come as INSERT statements, which are not counted and hashed",
+                self.catalog.inserts
+            );
+            self.findings.push(
+                Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Warning),
+            );
         }
         (self.catalog, self.findings)
     }
@@ -93,26 +122,47 @@ impl Builder {
 
     /// Where an open end stands, with the table if rows were being read.
     fn open_place(&self, end: Position) -> String {
-        let database = self.section.as_ref().map_or("", |section| section.database.label());
-        let table = self.table.as_ref().and_then(|open| self.section.as_ref()?.database.tables.get(open.index));
+        let database = self
+            .section
+            .as_ref()
+            .map_or("", |section| section.database.label());
+        let table = self
+            .table
+            .as_ref()
+            .and_then(|open| self.section.as_ref()?.database.tables.get(open.index));
         match table {
-            Some(table) => format!("table {}.{} of database {database}, {end}", table.schema, table.name),
+            Some(table) => format!(
+                "table {}.{} of database {database}, {end}",
+                table.schema, table.name
+            ),
             None => format!("the end, {end}"),
         }
     }
 
     fn comment(&mut self, line: &[u8], at: Position) {
         match toc::marker(line) {
-            Some(Marker::ClusterBegin) if self.catalog.kind == DumpKind::Unknown => self.catalog.kind = DumpKind::Cluster,
+            Some(Marker::ClusterBegin) if self.catalog.kind == DumpKind::Unknown => {
+                self.catalog.kind = DumpKind::Cluster
+            }
             Some(Marker::ClusterEnd) => self.cluster_end = true,
             Some(Marker::DatabaseBegin) => {
                 self.end_section(at.offset);
                 if self.catalog.kind == DumpKind::Unknown {
                     self.catalog.kind = DumpKind::Database;
                 }
-                let range = Range { offset: at.offset, length: 0 };
-                let database = Database { name: self.connected.clone(), range, ..Database::default() };
-                self.section = Some(Section { database, large_objects: LargeObjectHasher::default() });
+                let range = Range {
+                    offset: at.offset,
+                    length: 0,
+                };
+                let database = Database {
+                    name: self.connected.clone(),
+                    range,
+                    ..Database::default()
+                };
+                self.section = Some(Section {
+                    database,
+                    large_objects: LargeObjectHasher::default(),
+                });
             }
             Some(Marker::DatabaseEnd) => {
                 if let Some(section) = &mut self.section {
@@ -127,14 +177,20 @@ impl Builder {
 
     fn end_section(&mut self, offset: u64) {
         self.end_table(offset);
-        let Some(mut section) = self.section.take() else { return };
+        let Some(mut section) = self.section.take() else {
+            return;
+        };
         section.database.range.length = offset.saturating_sub(section.database.range.offset);
         section.database.large_objects = section.large_objects.finish();
         self.catalog.databases.push(section.database);
     }
 
     fn meta(&mut self, line: &[u8], at: Position, inside: bool) {
-        let parsed = if inside { Meta::Other } else { meta::parse(line) };
+        let parsed = if inside {
+            Meta::Other
+        } else {
+            meta::parse(line)
+        };
         match parsed {
             Meta::Connect(name) => {
                 self.connected.clone_from(&name);
@@ -145,17 +201,27 @@ impl Builder {
                 }
             }
             Meta::Restrict(key) if self.restricted.is_none() => self.restricted = Some(key),
-            Meta::Unrestrict(key) if self.restricted.as_ref() == Some(&key) => self.restricted = None,
+            Meta::Unrestrict(key) if self.restricted.as_ref() == Some(&key) => {
+                self.restricted = None
+            }
+            Meta::RawEncoding => {}
             _ => {
                 let shown: String = String::from_utf8_lossy(line).chars().take(80).collect();
-                self.find(FindingKind::MetaCommand, at.to_string(), format!("backslash command {shown:?}"));
+                self.find(
+                    FindingKind::MetaCommand,
+                    at.to_string(),
+                    format!("backslash command {shown:?}"),
+                );
             }
         }
     }
 
     /// A statement's text in UTF-8, so that names are the same wherever they are written.
     fn decoded<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let encoding = self.section.as_ref().map_or("", |section| section.database.encoding.as_str());
+        let encoding = self
+            .section
+            .as_ref()
+            .map_or("", |section| section.database.encoding.as_str());
         match encoding::decode(encoding, text) {
             Some(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
             _ => Cow::Borrowed(text),
@@ -170,9 +236,17 @@ impl Builder {
             Some(section) => {
                 let index = section.begin_table(header);
                 // The data begins after the COPY line's newline.
-                self.table = Some(OpenTable { index, rows: RowHasher::new(), offset: statement.end + 1 });
+                self.table = Some(OpenTable {
+                    index,
+                    rows: RowHasher::new(),
+                    offset: statement.end + 1,
+                });
             }
-            None => self.find(FindingKind::Malformed, statement.at.to_string(), "COPY outside of a database's section"),
+            None => self.find(
+                FindingKind::Malformed,
+                statement.at.to_string(),
+                "COPY outside of a database's section",
+            ),
         }
     }
 
@@ -184,7 +258,11 @@ impl Builder {
             // A cut statement may look wrong only because it is cut; its first words are still true.
             Statement::Refused(why) if whole || statement_begins_refused(text) => {
                 let shown: String = String::from_utf8_lossy(text).chars().take(80).collect();
-                self.find(FindingKind::RefusedStatement, at.to_string(), format!("{why}: {shown:?}"));
+                self.find(
+                    FindingKind::RefusedStatement,
+                    at.to_string(),
+                    format!("{why}: {shown:?}"),
+                );
             }
             Statement::CreateRole(name) => self.catalog.roles.push(name),
             Statement::CreateTablespace { name, .. } => self.catalog.tablespaces.push(name),
@@ -198,28 +276,52 @@ impl Builder {
     }
 
     fn end_table(&mut self, offset: u64) {
-        let (Some(open), Some(section)) = (self.table.take(), &mut self.section) else { return };
-        let Some(table) = section.database.tables.get_mut(open.index) else { return };
+        let (Some(open), Some(section)) = (self.table.take(), &mut self.section) else {
+            return;
+        };
+        let Some(table) = section.database.tables.get_mut(open.index) else {
+            return;
+        };
         table.rows += open.rows.rows;
         table.bytes += open.rows.bytes;
         table.hash.add(open.rows.hash.0);
-        table.data.push(Range { offset: open.offset, length: offset.saturating_sub(open.offset) });
+        table.data.push(Range {
+            offset: open.offset,
+            length: offset.saturating_sub(open.offset),
+        });
     }
 }
 
 /// Whether a statement is refused by its first words alone.
 fn statement_begins_refused(text: &[u8]) -> bool {
     let begin = text.get(..text.len().min(100)).unwrap_or(text);
-    matches!(statement::read(begin), Statement::Refused("no dump holds such a statement" | "ALTER SYSTEM changes the server that runs it"))
+    matches!(
+        statement::read(begin),
+        Statement::Refused(
+            "no dump holds such a statement" | "ALTER SYSTEM changes the server that runs it"
+        )
+    )
 }
 
 impl Section {
     fn statement(&mut self, statement: Statement) {
         match statement {
-            Statement::Set { name, value } if name == "client_encoding" => self.database.encoding = value,
-            Statement::SetSequence { schema, sequence, value, called } => {
+            Statement::Set { name, value } if name == "client_encoding" => {
+                self.database.encoding = value
+            }
+            Statement::SetSequence {
+                schema,
+                sequence,
+                value,
+                called,
+            } => {
                 let schema = schema.unwrap_or_else(|| "public".to_owned());
-                self.database.sequences.push(Sequence { schema, name: sequence, value, called });
+                self.database.sequences.push(Sequence {
+                    schema,
+                    name: sequence,
+                    value,
+                    called,
+                });
             }
             Statement::CreateExtension(name) => self.database.extensions.push(name),
             Statement::LargeObject(LargeObject::Open(oid)) => self.large_objects.begin(oid),
@@ -240,7 +342,12 @@ impl Section {
         {
             return tables.len() - 1;
         }
-        tables.push(Table { schema, name: header.table, columns: header.columns, ..Table::default() });
+        tables.push(Table {
+            schema,
+            name: header.table,
+            columns: header.columns,
+            ..Table::default()
+        });
         tables.len() - 1
     }
 }
@@ -254,7 +361,9 @@ impl Sink for Builder {
                 }
             }
             Event::Comment(line, at) => self.comment(line, at),
-            Event::Statement(statement) => self.statement(statement.text, statement.whole, statement.at),
+            Event::Statement(statement) => {
+                self.statement(statement.text, statement.whole, statement.at)
+            }
             Event::CopyBegin(header, statement) => self.begin_table(*header, statement),
             Event::CopyEnd(at) => self.end_table(at.offset),
             Event::Meta { line, at, inside } => self.meta(line, at, inside),

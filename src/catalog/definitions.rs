@@ -28,14 +28,22 @@ pub struct Definitions {
 impl Definitions {
     /// Adds a statement that was read in a database, if it is one of these.
     pub fn add(&mut self, database: &str, text: &[u8]) {
-        if !matches!(statement::read(text), Statement::Privilege | Statement::CreateRole(_)) {
+        let counts = matches!(
+            statement::read(text),
+            Statement::Privilege | Statement::CreateRole(_)
+        );
+        if !counts || is_revoke_on_large_object(text) {
             return;
         }
         let scope = if is_cluster_wide(text) { "" } else { database };
         let key = [scope.as_bytes(), b"\0", text].concat();
         let shown = if self.statements.len() < TEXTS_KEPT {
             let text: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
-            if scope.is_empty() { text } else { format!("{text} (in database {scope})") }
+            if scope.is_empty() {
+                text
+            } else {
+                format!("{text} (in database {scope})")
+            }
         } else {
             String::new()
         };
@@ -54,7 +62,10 @@ impl Definitions {
 
     /// Those that `other` lacks, sorted.
     pub fn missing_from(&self, other: &Self) -> Vec<&str> {
-        let missing = self.statements.iter().filter(|(key, _)| !other.statements.contains_key(key));
+        let missing = self
+            .statements
+            .iter()
+            .filter(|(key, _)| !other.statements.contains_key(key));
         let mut texts: Vec<_> = missing.map(|(_, text)| text.as_str()).collect();
         texts.sort_unstable();
         texts
@@ -65,11 +76,27 @@ impl Definitions {
 fn is_cluster_wide(text: &[u8]) -> bool {
     let mut tokens = Tokens::new(text);
     if tokens.keyword("create") || tokens.keyword("alter") {
-        return ["role", "database", "tablespace"].iter().any(|kind| tokens.keyword(kind));
+        return ["role", "database", "tablespace"]
+            .iter()
+            .any(|kind| tokens.keyword(kind));
     }
     // GRANT and REVOKE: of a role, or ON something.
     let mut object = tokens.skip_while(|token| !token.is("on")).skip(1);
-    object.next().is_none_or(|kind| ["database", "tablespace", "parameter"].iter().any(|wide| kind.is(wide)))
+    object.next().is_none_or(|kind| {
+        ["database", "tablespace", "parameter"]
+            .iter()
+            .any(|wide| kind.is(wide))
+    })
+}
+
+/// An owner who gave a privilege on a large object up. A dump of definitions has no large objects to compare this with.
+fn is_revoke_on_large_object(text: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    tokens.keyword("revoke")
+        && tokens
+            .skip_while(|token| !token.is("on"))
+            .nth(1)
+            .is_some_and(|kind| kind.is("large"))
 }
 
 impl Sink for Definitions {
@@ -111,16 +138,34 @@ mod tests {
             ("a", "CREATE TABLE t ();"),
         ]);
         assert_eq!(wanted.len(), 3);
-        let there = of(&[("a", "GRANT SELECT ON TABLE t TO app;"), ("elsewhere", "GRANT app TO boss;"), ("a", "ALTER TABLE t OWNER TO app;")]);
-        assert_eq!(wanted.missing_from(&there), ["ALTER TABLE t OWNER TO app; (in database b)"]);
+        let there = of(&[
+            ("a", "GRANT SELECT ON TABLE t TO app;"),
+            ("elsewhere", "GRANT app TO boss;"),
+            ("a", "ALTER TABLE t OWNER TO app;"),
+        ]);
+        assert_eq!(
+            wanted.missing_from(&there),
+            ["ALTER TABLE t OWNER TO app; (in database b)"]
+        );
     }
 
     #[test]
     fn scope() {
-        for text in ["CREATE ROLE a;", "ALTER ROLE a WITH LOGIN;", "ALTER DATABASE d OWNER TO a;", "GRANT a TO b GRANTED BY c;", "REVOKE ALL ON DATABASE d FROM PUBLIC;"] {
+        for text in [
+            "CREATE ROLE a;",
+            "ALTER ROLE a WITH LOGIN;",
+            "ALTER DATABASE d OWNER TO a;",
+            "GRANT a TO b GRANTED BY c;",
+            "REVOKE ALL ON DATABASE d FROM PUBLIC;",
+        ] {
             assert!(is_cluster_wide(text.as_bytes()), "{text}");
         }
-        for text in ["ALTER TABLE t OWNER TO a;", "GRANT ALL ON SCHEMA s TO a;", "GRANT SELECT(a) ON TABLE t TO b;", "ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT ALL ON TABLES TO b;"] {
+        for text in [
+            "ALTER TABLE t OWNER TO a;",
+            "GRANT ALL ON SCHEMA s TO a;",
+            "GRANT SELECT(a) ON TABLE t TO b;",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT ALL ON TABLES TO b;",
+        ] {
             assert!(!is_cluster_wide(text.as_bytes()), "{text}");
         }
     }

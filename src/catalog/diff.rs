@@ -44,7 +44,11 @@ impl std::fmt::Display for Difference {
             ObjectKind::LargeObjects => "large objects",
             ObjectKind::Roles => "roles",
         };
-        write!(f, "{kind} {} of database {}: expected {}, found {}", self.object, self.database, self.expected, self.actual)
+        write!(
+            f,
+            "{kind} {} of database {}: expected {}, found {}",
+            self.object, self.database, self.expected, self.actual
+        )
     }
 }
 
@@ -70,7 +74,11 @@ pub fn compare(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
             None => differences.push(whole(&database.name, "present", "missing")),
         }
     }
-    differences.extend(found.into_keys().map(|name| whole(name, "absent", "present")));
+    differences.extend(
+        found
+            .into_keys()
+            .map(|name| whole(name, "absent", "present")),
+    );
     differences
 }
 
@@ -87,38 +95,102 @@ fn whole(name: &str, expected: &str, actual: &str) -> Difference {
 /// Everything in which one database is not the other.
 pub fn compare_database(expected: &Database, actual: &Database, differences: &mut Vec<Difference>) {
     let mut push = |kind, object: String, expected: String, actual: String, name: &str| {
-        differences.push(Difference { database: name.to_owned(), object, kind, expected, actual });
+        differences.push(Difference {
+            database: name.to_owned(),
+            object,
+            kind,
+            expected,
+            actual,
+        });
     };
-    let mut tables: std::collections::HashMap<_, _> =
-        actual.tables.iter().map(|table| ((&table.schema, &table.name), table)).collect();
+    let mut tables: std::collections::HashMap<_, _> = actual
+        .tables
+        .iter()
+        .map(|table| ((&table.schema, &table.name), table))
+        .collect();
     for table in &expected.tables {
         let object = format!("{}.{}", table.schema, table.name);
         match tables.remove(&(&table.schema, &table.name)) {
             Some(other) if same_content(table, other) => {}
-            Some(other) => push(ObjectKind::Table, object, content(table), content(other), &expected.name),
-            None => push(ObjectKind::Table, object, content(table), "nothing".to_owned(), &expected.name),
+            Some(other) => push(
+                ObjectKind::Table,
+                object,
+                content(table),
+                content(other),
+                &expected.name,
+            ),
+            None => push(
+                ObjectKind::Table,
+                object,
+                content(table),
+                "nothing".to_owned(),
+                &expected.name,
+            ),
         }
     }
     for ((schema, name), table) in tables {
-        push(ObjectKind::Table, format!("{schema}.{name}"), "nothing".to_owned(), content(table), &expected.name);
+        push(
+            ObjectKind::Table,
+            format!("{schema}.{name}"),
+            "nothing".to_owned(),
+            content(table),
+            &expected.name,
+        );
     }
-    let mut sequences: std::collections::HashMap<_, _> =
-        actual.sequences.iter().map(|sequence| ((&sequence.schema, &sequence.name), (sequence.value, sequence.called))).collect();
+    let mut sequences: std::collections::HashMap<_, _> = actual
+        .sequences
+        .iter()
+        .map(|sequence| {
+            (
+                (&sequence.schema, &sequence.name),
+                (sequence.value, sequence.called),
+            )
+        })
+        .collect();
     for sequence in &expected.sequences {
         let wanted = (sequence.value, sequence.called);
         let object = format!("{}.{}", sequence.schema, sequence.name);
         match sequences.remove(&(&sequence.schema, &sequence.name)) {
             Some(value) if value == wanted => {}
-            Some(value) => push(ObjectKind::Sequence, object, value_text(wanted), value_text(value), &expected.name),
-            None => push(ObjectKind::Sequence, object, value_text(wanted), "nothing".to_owned(), &expected.name),
+            Some(value) => push(
+                ObjectKind::Sequence,
+                object,
+                value_text(wanted),
+                value_text(value),
+                &expected.name,
+            ),
+            None => push(
+                ObjectKind::Sequence,
+                object,
+                value_text(wanted),
+                "nothing".to_owned(),
+                &expected.name,
+            ),
         }
     }
     for ((schema, name), value) in sequences {
-        push(ObjectKind::Sequence, format!("{schema}.{name}"), "nothing".to_owned(), value_text(value), &expected.name);
+        push(
+            ObjectKind::Sequence,
+            format!("{schema}.{name}"),
+            "nothing".to_owned(),
+            value_text(value),
+            &expected.name,
+        );
     }
     if expected.large_objects != actual.large_objects {
-        let text = |objects: &super::LargeObjects| format!("{} objects, {} bytes, hash {}", objects.count, objects.bytes, objects.hash);
-        push(ObjectKind::LargeObjects, String::new(), text(&expected.large_objects), text(&actual.large_objects), &expected.name);
+        let text = |objects: &super::LargeObjects| {
+            format!(
+                "{} objects, {} bytes, hash {}",
+                objects.count, objects.bytes, objects.hash
+            )
+        };
+        push(
+            ObjectKind::LargeObjects,
+            String::new(),
+            text(&expected.large_objects),
+            text(&actual.large_objects),
+            &expected.name,
+        );
     }
 }
 
@@ -128,7 +200,10 @@ pub fn same_content(a: &Table, b: &Table) -> bool {
 }
 
 fn content(table: &Table) -> String {
-    format!("{} rows, {} bytes, hash {}", table.rows, table.bytes, table.hash)
+    format!(
+        "{} rows, {} bytes, hash {}",
+        table.rows, table.bytes, table.hash
+    )
 }
 
 fn value_text((value, called): (i64, bool)) -> String {

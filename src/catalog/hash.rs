@@ -43,7 +43,9 @@ impl<'de> Deserialize<'de> for ContentHash {
         if text.len() != 32 {
             return Err(serde::de::Error::custom("a content hash has 32 hex digits"));
         }
-        u128::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -69,7 +71,12 @@ impl Default for RowHasher {
 impl RowHasher {
     /// No rows yet.
     pub fn new() -> Self {
-        Self { rows: 0, bytes: 0, hash: ContentHash::default(), cut: None }
+        Self {
+            rows: 0,
+            bytes: 0,
+            hash: ContentHash::default(),
+            cut: None,
+        }
     }
 
     /// Takes the next bytes of COPY text.
@@ -125,13 +132,20 @@ mod tests {
         assert_eq!(whole, of(&[b"2\tb\n1\ta\n2\tb\n"]));
         assert_ne!(whole.2, of(&[b"1\ta\n2\tb\n"]).2);
         assert_ne!(whole.2, of(&[b"1\tb\n2\ta\n2\tb\n"]).2);
-        assert_ne!(of(&[b"\n"]).2, ContentHash::default(), "an empty row counts");
+        assert_ne!(
+            of(&[b"\n"]).2,
+            ContentHash::default(),
+            "an empty row counts"
+        );
     }
 
     #[test]
     fn the_definition_does_not_drift() {
         // A change here breaks every manifest in the world: raise catalog::VERSION.
-        assert_eq!(of(&[b"1\tabc\n"]).2.0, xxh3_128_with_seed(b"1\tabc", 0x7067_7669_6769_6c31));
+        assert_eq!(
+            of(&[b"1\tabc\n"]).2.0,
+            xxh3_128_with_seed(b"1\tabc", 0x7067_7669_6769_6c31)
+        );
         assert_eq!(of(&[b"1\tabc\n2\tdef\n"]).2.to_string().len(), 32);
     }
 
@@ -140,7 +154,10 @@ mod tests {
         let hash = ContentHash(5);
         let json = serde_json::to_string(&hash).expect("json");
         assert_eq!(json, "\"00000000000000000000000000000005\"");
-        assert_eq!(serde_json::from_str::<ContentHash>(&json).expect("back"), hash);
+        assert_eq!(
+            serde_json::from_str::<ContentHash>(&json).expect("back"),
+            hash
+        );
         assert!(serde_json::from_str::<ContentHash>("\"5\"").is_err());
     }
 

@@ -30,7 +30,11 @@ impl LargeObjectHasher {
         self.end();
         let mut hash = streaming();
         hash.update(&oid.to_be_bytes());
-        self.open = Some(Open { oid, length: 0, hash });
+        self.open = Some(Open {
+            oid,
+            length: 0,
+            hash,
+        });
     }
 
     /// Adds content to the object in hand.
@@ -51,7 +55,11 @@ impl LargeObjectHasher {
         while hole > 0 {
             let zeros = [0; 2048];
             let piece = hole.min(PAGE);
-            self.write(zeros.get(..usize::try_from(piece).unwrap_or(0)).unwrap_or(&[]));
+            self.write(
+                zeros
+                    .get(..usize::try_from(piece).unwrap_or(0))
+                    .unwrap_or(&[]),
+            );
             hole -= piece;
         }
         self.write(data);

@@ -131,7 +131,10 @@ pub struct LargeObjects {
 impl Catalog {
     /// Tables in all databases.
     pub fn tables(&self) -> u64 {
-        self.databases.iter().map(|database| database.tables.len() as u64).sum()
+        self.databases
+            .iter()
+            .map(|database| database.tables.len() as u64)
+            .sum()
     }
 
     /// Rows in all tables.
@@ -148,6 +151,10 @@ impl Database {
 
     /// How to name a database in a message; a pg_dump of one database does not say its name.
     pub fn label(&self) -> &str {
-        if self.name.is_empty() { "(unnamed)" } else { &self.name }
+        if self.name.is_empty() {
+            "(unnamed)"
+        } else {
+            &self.name
+        }
     }
 }

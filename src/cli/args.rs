@@ -26,16 +26,29 @@ pub(super) struct Args {
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// What to log: error, warn, info, debug.
-    #[arg(long, global = true, env = "PGVIGIL_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "PGVIGIL_LOG_LEVEL",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
     pub(super) log_level: tracing::Level,
     /// How to log.
-    #[arg(long, global = true, env = "PGVIGIL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "PGVIGIL_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
     pub(super) log_format: LogFormat,
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 good, 1 the backup is at fault, 2 usage or configuration, 3 could not run.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 good, 1 the backup is at fault, 2 usage or configuration, 3 could not run.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {

@@ -10,9 +10,15 @@ use crate::outcome::Progress;
 pub(super) async fn run(args: &Args, name: Option<&str>) -> Verb {
     let server = match name {
         None => context::server(args)?,
-        Some(name) => context::servers(args)?.into_iter().find(|server| server.name == name).ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("find server {name}: the configuration has none of that name"))
-        })?,
+        Some(name) => context::servers(args)?
+            .into_iter()
+            .find(|server| server.name == name)
+            .ok_or_else(|| {
+                Failure::new(
+                    FailureKind::Usage,
+                    format!("find server {name}: the configuration has none of that name"),
+                )
+            })?,
     };
     let progress = Progress::default();
     let report = terminal::watch(&progress, crate::backup::run(&server, &progress)).await?;

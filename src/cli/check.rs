@@ -32,8 +32,20 @@ const ROOM: (u64, u64) = (6, 5);
 pub(super) async fn run(args: &Args) -> Verb {
     let mut items = Vec::new();
     if let Some(config) = context::config(args)? {
-        let path = args.config.as_deref().unwrap_or(Path::new("")).display().to_string();
-        items.push(good("", "configuration", format!("{path}: {}", render::plural(config.servers.len() as u64, "server"))));
+        let path = args
+            .config
+            .as_deref()
+            .unwrap_or(Path::new(""))
+            .display()
+            .to_string();
+        items.push(good(
+            "",
+            "configuration",
+            format!(
+                "{path}: {}",
+                render::plural(config.servers.len() as u64, "server")
+            ),
+        ));
         for note in config::notes(&config) {
             items.push(good("", "note", note));
         }
@@ -50,15 +62,25 @@ pub(super) async fn run(args: &Args) -> Verb {
 }
 
 fn good(server: &str, what: &'static str, detail: String) -> Item {
-    Item { server: server.to_owned(), what, good: true, detail, failure: None }
+    Item {
+        server: server.to_owned(),
+        what,
+        good: true,
+        detail,
+        failure: None,
+    }
 }
 
 fn judged(server: &Server, what: &'static str, result: Result<String>) -> Item {
     match result {
         Ok(detail) => good(&server.name, what, detail),
-        Err(failure) => {
-            Item { server: server.name.clone(), what, good: false, detail: failure.sentence(), failure: Some(failure) }
-        }
+        Err(failure) => Item {
+            server: server.name.clone(),
+            what,
+            good: false,
+            detail: failure.sentence(),
+            failure: Some(failure),
+        },
     }
 }
 
@@ -69,7 +91,11 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
     if let Some(version) = known {
         let configured = server.pg_bin.clone();
         let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
-        items.push(judged(server, "pg_dumpall", dump.map(|found| format!("{} in {}", found.version, found.directory.display()))));
+        items.push(judged(
+            server,
+            "pg_dumpall",
+            dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
+        ));
         let configured = server.pg_bin.clone();
         let scratch = blocking(move || binaries::for_server(version, configured.as_deref())).await;
         items.push(judged(server, "scratch server", scratch.map(describe)));
@@ -79,8 +105,14 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
 }
 
 fn describe(found: binaries::Binaries) -> String {
-    let user = found.run_as.map_or_else(String::new, |user| format!(", run as {}", user.name));
-    format!("PostgreSQL {} in {}{user}", found.version, found.directory.display())
+    let user = found
+        .run_as
+        .map_or_else(String::new, |user| format!(", run as {}", user.name));
+    format!(
+        "PostgreSQL {} in {}{user}",
+        found.version,
+        found.directory.display()
+    )
 }
 
 async fn connect(server: &Server) -> Result<(Version, String)> {
@@ -97,22 +129,44 @@ fn writable(directory: &Path) -> Result<String> {
         Failure::io(format!("write in directory {}", directory.display()), error)
             .remedy("create it, and make it writable for the user that pgvigil runs as")
     };
-    OpenOptions::new().write(true).create_new(true).open(&probe).map_err(failed)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)
+        .map_err(failed)?;
     std::fs::remove_file(&probe).map_err(failed)?;
     Ok(format!("{} can be written to", directory.display()))
 }
 
 fn room(directory: &Path) -> Result<String> {
-    let space = store::space::of(directory).map_err(|error| Failure::io(format!("ask for the free space of {}", directory.display()), error))?;
+    let space = store::space::of(directory).map_err(|error| {
+        Failure::io(
+            format!("ask for the free space of {}", directory.display()),
+            error,
+        )
+    })?;
     let Some(last) = store::list(directory)?.pop() else {
-        return Ok(format!("{} free; no backup yet to compare with", render::bytes(space.available_bytes)));
+        return Ok(format!(
+            "{} free; no backup yet to compare with",
+            render::bytes(space.available_bytes)
+        ));
     };
     let wanted = last.bytes / ROOM.1 * ROOM.0;
     if space.available_bytes < wanted {
-        let what = format!("find room for the next backup in {}: {} free, the last one has {}", directory.display(), render::bytes(space.available_bytes), render::bytes(last.bytes));
-        return Err(Failure::new(FailureKind::NoSpace, what).remedy("free space on the volume, or make it larger"));
+        let what = format!(
+            "find room for the next backup in {}: {} free, the last one has {}",
+            directory.display(),
+            render::bytes(space.available_bytes),
+            render::bytes(last.bytes)
+        );
+        return Err(Failure::new(FailureKind::NoSpace, what)
+            .remedy("free space on the volume, or make it larger"));
     }
-    Ok(format!("{} free, the last backup has {}", render::bytes(space.available_bytes), render::bytes(last.bytes)))
+    Ok(format!(
+        "{} free, the last backup has {}",
+        render::bytes(space.available_bytes),
+        render::bytes(last.bytes)
+    ))
 }
 
 fn text(items: &[Item]) -> String {
@@ -120,7 +174,11 @@ fn text(items: &[Item]) -> String {
         .iter()
         .map(|item| {
             let mark = if item.good { "good" } else { "BAD " };
-            let server = if item.server.is_empty() { String::new() } else { format!("{}: ", item.server) };
+            let server = if item.server.is_empty() {
+                String::new()
+            } else {
+                format!("{}: ", item.server)
+            };
             format!("{mark}  {server}{}: {}\n", item.what, item.detail)
         })
         .collect()

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Args;
-use crate::config::{Config, Connection, Drill, Objectives, PasswordSource, Retention, Server, SslMode, raw};
+use crate::config::{
+    Config, Connection, Drill, Objectives, PasswordSource, Retention, Server, SslMode, raw,
+};
 use crate::error::{Failure, FailureKind, Result};
 use crate::store;
 
@@ -17,10 +19,17 @@ fn usage(what: impl Into<String>) -> Failure {
 
 /// The configuration, if one was named.
 pub(super) fn config(args: &Args) -> Result<Option<Config>> {
-    let Some(path) = &args.config else { return Ok(None) };
-    for (flag, given) in [("--directory", args.directory.is_some()), ("--pg-bin", args.pg_bin.is_some())] {
+    let Some(path) = &args.config else {
+        return Ok(None);
+    };
+    for (flag, given) in [
+        ("--directory", args.directory.is_some()),
+        ("--pg-bin", args.pg_bin.is_some()),
+    ] {
         if given {
-            return Err(usage(format!("use {flag} together with --config: the configuration says that for each server")));
+            return Err(usage(format!(
+                "use {flag} together with --config: the configuration says that for each server"
+            )));
         }
     }
     raw::read(path).map(Some)
@@ -32,11 +41,22 @@ pub(super) fn servers(args: &Args) -> Result<Vec<Server>> {
         Some(config) => config.servers,
         None => vec![from_environment(args)?],
     };
-    let Some(name) = &args.server else { return Ok(servers) };
-    let known = servers.iter().map(|server| server.name.clone()).collect::<Vec<_>>().join(", ");
-    let named: Vec<_> = servers.into_iter().filter(|server| server.name == *name).collect();
+    let Some(name) = &args.server else {
+        return Ok(servers);
+    };
+    let known = servers
+        .iter()
+        .map(|server| server.name.clone())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let named: Vec<_> = servers
+        .into_iter()
+        .filter(|server| server.name == *name)
+        .collect();
     if named.is_empty() {
-        return Err(usage(format!("find server {name}: the configuration has {known}")));
+        return Err(usage(format!(
+            "find server {name}: the configuration has {known}"
+        )));
     }
     Ok(named)
 }
@@ -47,8 +67,16 @@ pub(super) fn server(args: &Args) -> Result<Server> {
     match (servers.pop(), servers.as_slice()) {
         (Some(only), []) => Ok(only),
         (last, others) => {
-            let names: Vec<_> = others.iter().chain(&last).map(|server| server.name.as_str()).collect();
-            Err(usage(format!("choose a server: the configuration has {}", names.join(", "))).remedy("name one with --server"))
+            let names: Vec<_> = others
+                .iter()
+                .chain(&last)
+                .map(|server| server.name.as_str())
+                .collect();
+            Err(usage(format!(
+                "choose a server: the configuration has {}",
+                names.join(", ")
+            ))
+            .remedy("name one with --server"))
         }
     }
 }
@@ -57,9 +85,17 @@ pub(super) fn server(args: &Args) -> Result<Server> {
 pub(super) fn backup(args: &Args, wanted: &str) -> Result<(Server, PathBuf)> {
     let mut servers = servers(args)?;
     // A path says by itself whose it is.
-    let parent = Path::new(wanted).canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let parent = Path::new(wanted)
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.parent().map(Path::to_owned));
     if let Some(parent) = parent
-        && let Some(index) = servers.iter().position(|server| server.directory.canonicalize().is_ok_and(|directory| directory == parent))
+        && let Some(index) = servers.iter().position(|server| {
+            server
+                .directory
+                .canonicalize()
+                .is_ok_and(|directory| directory == parent)
+        })
     {
         return Ok((servers.swap_remove(index), PathBuf::from(wanted)));
     }
@@ -76,17 +112,32 @@ fn variable(name: &str) -> Option<String> {
 fn from_environment(args: &Args) -> Result<Server> {
     for name in ["PGSERVICE", "PGHOSTADDR", "PGREQUIRESSL", "PGSSLCERT"] {
         if variable(name).is_some() {
-            return Err(usage(format!("use {name} from the environment: pgvigil does not know it")).remedy("unset it, and use PGHOST, PGPORT, PGUSER and PGSSLMODE"));
+            return Err(usage(format!(
+                "use {name} from the environment: pgvigil does not know it"
+            ))
+            .remedy("unset it, and use PGHOST, PGPORT, PGUSER and PGSSLMODE"));
         }
     }
     let port = variable("PGPORT")
-        .map(|text| text.parse().map_err(|error| usage(format!("read PGPORT={text}")).because(error).remedy("set it to a number up to 65535")))
+        .map(|text| {
+            text.parse().map_err(|error| {
+                usage(format!("read PGPORT={text}"))
+                    .because(error)
+                    .remedy("set it to a number up to 65535")
+            })
+        })
         .transpose()?;
     let sslmode = variable("PGSSLMODE")
         .map(|word| SslMode::parse(&word).ok_or_else(|| usage(format!("read PGSSLMODE={word}: it is disable, prefer, require, verify-ca or verify-full"))))
         .transpose()?;
     let seconds = variable("PGCONNECT_TIMEOUT")
-        .map(|text| text.parse().map_err(|error| usage(format!("read PGCONNECT_TIMEOUT={text}")).because(error).remedy("set it to seconds")))
+        .map(|text| {
+            text.parse().map_err(|error| {
+                usage(format!("read PGCONNECT_TIMEOUT={text}"))
+                    .because(error)
+                    .remedy("set it to seconds")
+            })
+        })
         .transpose()?;
     let connection = Connection {
         host: variable("PGHOST"),
@@ -96,13 +147,25 @@ fn from_environment(args: &Args) -> Result<Server> {
         password: PasswordSource::Environment,
         sslmode: sslmode.unwrap_or_default(),
         sslrootcert: variable("PGSSLROOTCERT").map(PathBuf::from),
-        connect_timeout: seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        connect_timeout: seconds
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
     };
-    Ok(unconfigured(UNCONFIGURED, connection, args.directory.clone().unwrap_or_else(|| PathBuf::from(".")), args.pg_bin.clone()))
+    Ok(unconfigured(
+        UNCONFIGURED,
+        connection,
+        args.directory.clone().unwrap_or_else(|| PathBuf::from(".")),
+        args.pg_bin.clone(),
+    ))
 }
 
 /// A server with every default and no schedules.
-pub(super) fn unconfigured(name: &str, connection: Connection, directory: PathBuf, pg_bin: Option<PathBuf>) -> Server {
+pub(super) fn unconfigured(
+    name: &str,
+    connection: Connection,
+    directory: PathBuf,
+    pg_bin: Option<PathBuf>,
+) -> Server {
     Server {
         name: name.to_owned(),
         connection,

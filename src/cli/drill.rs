@@ -9,7 +9,11 @@ use crate::outcome::Progress;
 pub(super) async fn run(args: &Args, backup: &str, keep: bool) -> Verb {
     let (server, path) = context::backup(args, backup)?;
     let progress = Progress::default();
-    let (report, failure) = terminal::watch(&progress, drill::run(&path, &server, Options { keep }, &progress)).await;
+    let (report, failure) = terminal::watch(
+        &progress,
+        drill::run(&path, &server, Options { keep }, &progress),
+    )
+    .await;
     if args.json {
         terminal::print_json(&report)?;
     } else {
@@ -40,7 +44,11 @@ pub(super) fn text(report: &Report) -> String {
             report.scratch_version,
         ));
     }
-    let phases: Vec<_> = report.phases.iter().map(|phase| format!("{} {}", phase.name, render::seconds(phase.seconds))).collect();
+    let phases: Vec<_> = report
+        .phases
+        .iter()
+        .map(|phase| format!("{} {}", phase.name, render::seconds(phase.seconds)))
+        .collect();
     text.push_str(&format!("  phases: {}\n", phases.join(", ")));
     for check in &report.checks {
         let status = match check.status {

@@ -17,8 +17,16 @@ pub(super) async fn run(args: &Args, backup: &str) -> Verb {
         if args.json {
             terminal::print_json(&judged.checked.catalog)?;
         } else {
-            let state = if judged.checked.report.passed { "it has no manifest; read from the file itself" } else { "THE FILE IS DAMAGED; what could be read" };
-            terminal::print(&format!("{}: {state}\n{}", path.display(), catalog(&judged.checked.catalog)))?;
+            let state = if judged.checked.report.passed {
+                "it has no manifest; read from the file itself"
+            } else {
+                "THE FILE IS DAMAGED; what could be read"
+            };
+            terminal::print(&format!(
+                "{}: {state}\n{}",
+                path.display(),
+                catalog(&judged.checked.catalog)
+            ))?;
         }
         return super::ended(judged.fault);
     };
@@ -50,7 +58,11 @@ fn print(args: &Args, manifest: &Manifest) -> Result<()> {
 fn catalog(catalog: &Catalog) -> String {
     let mut text = format!("roles: {}\n", catalog.roles.join(", "));
     for database in &catalog.databases {
-        let extensions = if database.extensions.is_empty() { String::new() } else { format!(", extensions {}", database.extensions.join(", ")) };
+        let extensions = if database.extensions.is_empty() {
+            String::new()
+        } else {
+            format!(", extensions {}", database.extensions.join(", "))
+        };
         text.push_str(&format!(
             "\ndatabase {}: {}, {}, {}, {}{extensions}\n",
             database.label(),
@@ -62,7 +74,13 @@ fn catalog(catalog: &Catalog) -> String {
         let rows: Vec<_> = database
             .tables
             .iter()
-            .map(|table| vec![format!("  {}.{}", table.schema, table.name), render::count(table.rows), render::bytes(table.bytes)])
+            .map(|table| {
+                vec![
+                    format!("  {}.{}", table.schema, table.name),
+                    render::count(table.rows),
+                    render::bytes(table.bytes),
+                ]
+            })
             .collect();
         if !rows.is_empty() {
             text.push_str(&render::table(&["  TABLE", "ROWS", "BYTES OF TEXT"], &rows));

@@ -44,7 +44,16 @@ pub(super) fn run(args: &Args) -> Verb {
     } else if rows.is_empty() {
         terminal::print("no backups yet\n")?;
     } else {
-        let header = ["BACKUP", "TIME", "SIZE", "DATABASES", "ROWS", "TOOK", "VERIFIED", "PROVEN"];
+        let header = [
+            "BACKUP",
+            "TIME",
+            "SIZE",
+            "DATABASES",
+            "ROWS",
+            "TOOK",
+            "VERIFIED",
+            "PROVEN",
+        ];
         let cells: Vec<_> = rows.iter().map(cells).collect();
         terminal::print(&render::table(&header, &cells))?;
     }
@@ -55,15 +64,24 @@ fn row(server: &str, file: BackupFile, entries: &[Entry]) -> Result<Row> {
     // A manifest that cannot be read is verify's finding; the list goes on.
     let manifest = store::read_manifest(&file.path).ok().flatten();
     let latest = |job| {
-        let mut of_it = entries.iter().filter(|entry| entry.job == job && entry.backup.as_deref() == Some(&file.name));
-        of_it.next_back().map(|entry| State { result: entry.result, at: entry.finished_at })
+        let mut of_it = entries
+            .iter()
+            .filter(|entry| entry.job == job && entry.backup.as_deref() == Some(&file.name));
+        of_it.next_back().map(|entry| State {
+            result: entry.result,
+            at: entry.finished_at,
+        })
     };
     Ok(Row {
         server: server.to_owned(),
         time: file.time(),
         bytes: file.bytes,
-        uncompressed_bytes: manifest.as_ref().map(|manifest| manifest.archive.uncompressed_bytes),
-        databases: manifest.as_ref().map(|manifest| manifest.catalog.databases.len()),
+        uncompressed_bytes: manifest
+            .as_ref()
+            .map(|manifest| manifest.archive.uncompressed_bytes),
+        databases: manifest
+            .as_ref()
+            .map(|manifest| manifest.catalog.databases.len()),
         rows: manifest.as_ref().map(|manifest| manifest.catalog.rows()),
         duration_seconds: manifest.as_ref().map(|manifest| manifest.duration_seconds),
         manifest: manifest.is_some(),
@@ -77,15 +95,25 @@ fn cells(row: &Row) -> Vec<String> {
     let unknown = || "?".to_owned();
     let state = |state: &Option<State>| match state {
         None => "no".to_owned(),
-        Some(State { result: JobResult::Passed, at }) => format!("yes, {}", at.format("%Y-%m-%d")),
-        Some(State { result: JobResult::Failed, .. }) => "FAILED".to_owned(),
-        Some(State { result: JobResult::Error, .. }) => "error".to_owned(),
+        Some(State {
+            result: JobResult::Passed,
+            at,
+        }) => format!("yes, {}", at.format("%Y-%m-%d")),
+        Some(State {
+            result: JobResult::Failed,
+            ..
+        }) => "FAILED".to_owned(),
+        Some(State {
+            result: JobResult::Error,
+            ..
+        }) => "error".to_owned(),
     };
     vec![
         row.name.clone(),
         row.time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
         render::bytes(row.bytes),
-        row.databases.map_or_else(unknown, |databases| databases.to_string()),
+        row.databases
+            .map_or_else(unknown, |databases| databases.to_string()),
         row.rows.map_or_else(unknown, render::count),
         row.duration_seconds.map_or_else(unknown, render::seconds),
         state(&row.verified),

@@ -21,7 +21,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde_json::json;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::time::ChronoUtc;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::warden;
@@ -34,18 +38,28 @@ pub fn run() -> ExitCode {
         return warden::run(order);
     }
     log_to_stderr(&args);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let result = match &runtime {
         Ok(runtime) => runtime.block_on(Box::pin(dispatch(&args))),
-        Err(error) => Err(Failure::new(FailureKind::Io, "start threads").because(std::io::Error::from(error.kind()))),
+        Err(error) => Err(Failure::new(FailureKind::Io, "start threads")
+            .because(std::io::Error::from(error.kind()))
+            .into()),
     };
+    if let Ok(runtime) = runtime {
+        // A thread that hangs on a dead mount must not keep us.
+        runtime.shutdown_background();
+    }
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ended { failure, told }) => {
             if args.json && !told {
                 let kind = failure.kind().policy().label;
                 // If standard output is gone, standard error still has it.
-                let _ = terminal::print_json(&json!({ "result": "error", "reason": kind, "message": failure.sentence() }));
+                let _ = terminal::print_json(
+                    &json!({ "result": "error", "reason": kind, "message": failure.sentence() }),
+                );
             }
             eprintln!("pgvigil: {}", failure.sentence());
             ExitCode::from(failure.kind().policy().exit_code)
@@ -62,7 +76,10 @@ struct Ended {
 
 impl From<Failure> for Ended {
     fn from(failure: Failure) -> Self {
-        Self { failure, told: false }
+        Self {
+            failure,
+            told: false,
+        }
     }
 }
 
@@ -71,7 +88,12 @@ type Verb = std::result::Result<(), Ended>;
 
 /// Ends a verb whose report was printed.
 fn ended(failure: Option<Failure>) -> Verb {
-    failure.map_or(Ok(()), |failure| Err(Ended { failure, told: true }))
+    failure.map_or(Ok(()), |failure| {
+        Err(Ended {
+            failure,
+            told: true,
+        })
+    })
 }
 
 async fn dispatch(args: &Args) -> Verb {
@@ -91,21 +113,37 @@ async fn dispatch(args: &Args) -> Verb {
 
 fn log_to_stderr(args: &Args) {
     // A person at a terminal has the progress bar; log lines are for files.
-    let quiet = std::io::stderr().is_terminal() && !matches!(args.command, Command::Serve | Command::Demo { .. } | Command::Drill { keep: true, .. });
-    let level = if quiet && args.log_level == tracing::Level::INFO { tracing::Level::WARN } else { args.log_level };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let quiet = std::io::stderr().is_terminal()
+        && !matches!(
+            args.command,
+            Command::Serve | Command::Demo { .. } | Command::Drill { keep: true, .. }
+        );
+    let level = if quiet && args.log_level == tracing::Level::INFO {
+        tracing::Level::WARN
+    } else {
+        args.log_level
+    };
+    // tokio-postgres logs every notice of a server, and hyper its bytes: not what our readers look for.
+    let own = Targets::new()
+        .with_target("pgvigil", level)
+        .with_default(LevelFilter::WARN);
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
         .with_timer(ChronoUtc::rfc_3339());
+    let registry = tracing_subscriber::registry();
     match args.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => registry.with(layer.with_filter(own)).init(),
+        LogFormat::Json => registry.with(layer.json().with_filter(own)).init(),
     }
 }
 
 /// Runs blocking work on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(FailureKind::Io, "a thread broke").because(error))?
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::new(FailureKind::Io, "a thread broke").because(error))?
 }

@@ -33,13 +33,24 @@ pub(super) fn seconds(seconds: f64) -> String {
 
 /// `1 row`, `2 rows`.
 pub(super) fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
 }
 
 /// Columns as wide as their widest cell; numbers to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
-    let width = |column: usize| rows.iter().chain([&head]).filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .chain([&head])
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<_> = (0..header.len()).map(width).collect();
     let mut text = String::new();
     for row in std::iter::once(&head).chain(rows) {
@@ -47,8 +58,14 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             .iter()
             .zip(&widths)
             .map(|(cell, width)| {
-                let number = cell.starts_with(|c: char| c.is_ascii_digit()) && !cell.contains("UTC") && !cell.contains("_");
-                if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                let number = cell.starts_with(|c: char| c.is_ascii_digit())
+                    && !cell.contains("UTC")
+                    && !cell.contains("_");
+                if number {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());
@@ -66,7 +83,10 @@ pub(super) fn findings(findings: &Findings) -> String {
             Level::Warning => "warning",
             Level::Note => "note",
         };
-        text.push_str(&format!("  {level}: {}: {}\n           {}\n", finding.place, finding.message, finding.remedy));
+        text.push_str(&format!(
+            "  {level}: {}: {}\n           {}\n",
+            finding.place, finding.message, finding.remedy
+        ));
     }
     if findings.not_shown > 0 {
         text.push_str(&format!("  … and {} more\n", findings.not_shown));
@@ -86,6 +106,12 @@ mod tests {
         assert_eq!(seconds(187.0), "3 min 07 s");
         assert_eq!(seconds(3720.0), "1 h 02 min");
         assert_eq!(plural(1, "row"), "1 row");
-        assert_eq!(table(&["A", "N"], &[vec!["x".into(), "10".into()], vec!["yy".into(), "5".into()]]), "A   N\nx   10\nyy   5\n");
+        assert_eq!(
+            table(
+                &["A", "N"],
+                &[vec!["x".into(), "10".into()], vec!["yy".into(), "5".into()]]
+            ),
+            "A   N\nx   10\nyy   5\n"
+        );
     }
 }

@@ -25,7 +25,8 @@ const PROBE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(args: &Args) -> Verb {
     let config = context::config(args)?.ok_or_else(|| {
-        Failure::new(FailureKind::Usage, "serve without a configuration").remedy("name a file with --config (PGVIGIL_CONFIG); the README has an example")
+        Failure::new(FailureKind::Usage, "serve without a configuration")
+            .remedy("name a file with --config (PGVIGIL_CONFIG); the README has an example")
     })?;
     daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, |_| {}).await?;
     Ok(())
@@ -49,22 +50,31 @@ impl Runner for Jobs {
             // A manifest that cannot be read is verify's finding; the file is there all the same.
             backups.push(match store::read_manifest(&file.path) {
                 Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
-                Ok(None) | Err(_) => BackupSummary::foreign(file.name.clone(), file.modified, file.bytes),
+                Ok(None) | Err(_) => {
+                    BackupSummary::foreign(file.name.clone(), file.modified, file.bytes)
+                }
             });
         }
-        Ok(Loaded { entries: store::ledger::read(&server.directory)?, backups })
+        Ok(Loaded {
+            entries: store::ledger::read(&server.directory)?,
+            backups,
+        })
     }
 
     fn probe(&self, server: Server) -> BoxFuture<'static, bool> {
         async move {
-            let Ok(target) = Target::resolve(&server.connection) else { return false };
+            let Ok(target) = Target::resolve(&server.connection) else {
+                return false;
+            };
             let asked = async {
                 let session = target.session(&target.database).await.ok()?;
                 let answer = session.simple_query("select 1").await.ok();
                 session.close().await;
                 answer
             };
-            tokio::time::timeout(PROBE, asked).await.is_ok_and(|answer| answer.is_some())
+            tokio::time::timeout(PROBE, asked)
+                .await
+                .is_ok_and(|answer| answer.is_some())
         }
         .boxed()
     }
@@ -98,6 +108,10 @@ async fn drill_latest(server: &Server, progress: &Progress) -> Result<()> {
 }
 
 fn nothing(what: &str, server: &Server) -> Failure {
-    let what = format!("{what} backups of server {} at {}: there are none", server.name, Utc::now().format("%H:%M:%S UTC"));
+    let what = format!(
+        "{what} backups of server {} at {}: there are none",
+        server.name,
+        Utc::now().format("%H:%M:%S UTC")
+    );
     Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`")
 }

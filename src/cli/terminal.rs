@@ -31,13 +31,19 @@ async fn pass_signals(progress: Progress) {
         end_requested().await;
         progress.cancel();
     }
-    #[expect(clippy::exit, reason = "asked twice to end: at once, and not when the job has cleaned up")]
+    #[expect(
+        clippy::exit,
+        reason = "asked twice to end: at once, and not when the job has cleaned up"
+    )]
     std::process::exit(130);
 }
 
 /// Resolves at the next Ctrl-C or SIGTERM.
 pub(super) async fn end_requested() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -104,14 +110,17 @@ async fn log_stages(progress: Progress) {
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::io("write to standard output", error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("write to standard output", error))
+        }
         _ => Ok(()),
     }
 }
 
 /// Writes one JSON document to standard output.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(crate::error::FailureKind::Io, "write the report as JSON").because(error))?;
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Failure::new(crate::error::FailureKind::Io, "write the report as JSON").because(error)
+    })?;
     print(&format!("{text}\n"))
 }

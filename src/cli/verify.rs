@@ -11,12 +11,20 @@ use crate::store;
 use crate::verify::{self, Report};
 
 pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
-    let chosen = if all { all_backups(args)? } else { vec![context::backup(args, backup)?] };
+    let chosen = if all {
+        all_backups(args)?
+    } else {
+        vec![context::backup(args, backup)?]
+    };
     let progress = Progress::default();
     let mut reports = Vec::new();
     let mut failure = None;
     for (server, path) in &chosen {
-        let result = terminal::watch(&progress, verify::run(path, &server.name, &server.directory, &progress)).await;
+        let result = terminal::watch(
+            &progress,
+            verify::run(path, &server.name, &server.directory, &progress),
+        )
+        .await;
         match result {
             Ok(checked) => {
                 if !args.json {
@@ -26,7 +34,9 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
                 reports.push(checked.report);
             }
             // With --all, a file that cannot be read must not hide what is wrong with the others.
-            Err(error) if all && error.kind() != FailureKind::Cancelled => failure = failure.or(Some(error)),
+            Err(error) if all && error.kind() != FailureKind::Cancelled => {
+                failure = failure.or(Some(error))
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -46,14 +56,25 @@ fn all_backups(args: &Args) -> Result<Vec<(Server, PathBuf)>> {
         all.extend(files.into_iter().map(|file| (server.clone(), file.path)));
     }
     if all.is_empty() {
-        return Err(Failure::new(FailureKind::Usage, "verify all backups: there are none").remedy("take one with `pgvigil backup`"));
+        return Err(
+            Failure::new(FailureKind::Usage, "verify all backups: there are none")
+                .remedy("take one with `pgvigil backup`"),
+        );
     }
     Ok(all)
 }
 
 fn text(report: &Report) -> String {
-    let against = if report.compared_with_manifest { "equal to its manifest" } else { "checked without a manifest" };
-    let verdict = if report.passed { format!("whole, {against}") } else { "NOT GOOD".to_owned() };
+    let against = if report.compared_with_manifest {
+        "equal to its manifest"
+    } else {
+        "checked without a manifest"
+    };
+    let verdict = if report.passed {
+        format!("whole, {against}")
+    } else {
+        "NOT GOOD".to_owned()
+    };
     format!(
         "{}: {verdict}\n  {} ({} of dump text), {}: {}, {}, {} in {}\n{}",
         report.archive.display(),

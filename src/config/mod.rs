@@ -177,13 +177,27 @@ pub fn notes(config: &Config) -> Vec<String> {
 impl Server {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let mut note = |what: String| notes.push(format!("server {}: configured but not yet done by this version: {what}", self.name));
-        note(format!("retention ({}); no backup is deleted", self.retention));
+        let mut note = |what: String| {
+            notes.push(format!(
+                "server {}: configured but not yet done by this version: {what}",
+                self.name
+            ))
+        };
+        note(format!(
+            "retention ({}); no backup is deleted",
+            self.retention
+        ));
         if self.backup.jobs > 1 {
-            note(format!("backup.jobs {}; databases are dumped one after the other", self.backup.jobs));
+            note(format!(
+                "backup.jobs {}; databases are dumped one after the other",
+                self.backup.jobs
+            ));
         }
         for check in &self.drill.checks {
-            note(format!("drill check \"{}\"; tables are compared, the query is not asked", check.name));
+            note(format!(
+                "drill check \"{}\"; tables are compared, the query is not asked",
+                check.name
+            ));
         }
         notes
     }
@@ -191,10 +205,21 @@ impl Server {
 
 impl std::fmt::Display for Retention {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "keep_days {}, keep_min {}", self.keep_days, self.keep_min)?;
-        let periods =
-            [("daily", self.keep_daily), ("weekly", self.keep_weekly), ("monthly", self.keep_monthly), ("yearly", self.keep_yearly)];
-        periods.into_iter().filter(|(_, count)| *count > 0).try_for_each(|(name, count)| write!(f, ", keep_{name} {count}"))
+        write!(
+            f,
+            "keep_days {}, keep_min {}",
+            self.keep_days, self.keep_min
+        )?;
+        let periods = [
+            ("daily", self.keep_daily),
+            ("weekly", self.keep_weekly),
+            ("monthly", self.keep_monthly),
+            ("yearly", self.keep_yearly),
+        ];
+        periods
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .try_for_each(|(name, count)| write!(f, ", keep_{name} {count}"))
     }
 }
 
@@ -212,25 +237,49 @@ impl SslMode {
 
     /// The mode libpq calls by this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Disable, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull].into_iter().find(|mode| mode.as_str() == word)
+        [
+            Self::Disable,
+            Self::Prefer,
+            Self::Require,
+            Self::VerifyCa,
+            Self::VerifyFull,
+        ]
+        .into_iter()
+        .find(|mode| mode.as_str() == word)
     }
 }
 
 impl Default for Backup {
     fn default() -> Self {
-        Self { schedule: None, timeout: Duration::from_secs(30 * 60), retries: 1, jobs: 1 }
+        Self {
+            schedule: None,
+            timeout: Duration::from_secs(30 * 60),
+            retries: 1,
+            jobs: 1,
+        }
     }
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { keep_days: 7, keep_min: 2, keep_daily: 0, keep_weekly: 0, keep_monthly: 0, keep_yearly: 0 }
+        Self {
+            keep_days: 7,
+            keep_min: 2,
+            keep_daily: 0,
+            keep_weekly: 0,
+            keep_monthly: 0,
+            keep_yearly: 0,
+        }
     }
 }
 
 impl Default for Drill {
     fn default() -> Self {
-        Self { schedule: None, timeout: Duration::from_secs(4 * 3600), checks: Vec::new() }
+        Self {
+            schedule: None,
+            timeout: Duration::from_secs(4 * 3600),
+            checks: Vec::new(),
+        }
     }
 }
 

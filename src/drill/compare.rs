@@ -1,12 +1,13 @@
 //! Reads every restored table back and compares it with what the dump held.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::report::{CheckStatus, Report};
 use crate::catalog::diff::{Difference, ObjectKind, compare_database};
 use crate::catalog::{Catalog, Database};
 use crate::error::{Failure, FailureKind, Result};
-use crate::manifest::{Manifest, SessionSettings};
+use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::ServerError;
 use crate::pg::measure;
@@ -17,13 +18,20 @@ use crate::pg::version::Version;
 const AT_ONCE: usize = 2;
 
 /// Compares all databases; mismatches go into the report.
-pub(super) async fn all(expected: &Catalog, manifest: Option<&Manifest>, scratch: &Scratch, progress: &Progress, report: &mut Report) -> Result<()> {
-    let databases: Vec<_> = expected.databases.iter().map(|database| (database, settings(manifest, database))).collect();
-    let measured: Vec<_> = stream::iter(databases)
-        .map(|(database, settings)| async move {
-            let actual = measure::database(scratch.target(), database, settings.as_ref(), progress).await?;
-            Ok::<_, Failure>((database, actual))
-        })
+pub(super) async fn all(
+    expected: &Catalog,
+    manifest: Option<&Manifest>,
+    scratch: &Scratch,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let reading = expected
+        .databases
+        .iter()
+        .map(|database| one(database, manifest, scratch, progress).boxed());
+    // Collected first: a lazy map of borrowing futures is more than the compiler can prove to be Send.
+    let reading: Vec<BoxFuture<'_, _>> = reading.collect();
+    let measured: Vec<(&Database, Database)> = stream::iter(reading)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -38,50 +46,119 @@ pub(super) async fn all(expected: &Catalog, manifest: Option<&Manifest>, scratch
     roles(expected, scratch, report).await
 }
 
-/// How the dump's session read values. A foreign dump does not say; UTC is what servers in containers have.
-fn settings(manifest: Option<&Manifest>, database: &Database) -> Option<SessionSettings> {
-    match manifest {
-        Some(manifest) => manifest.session(&database.name).cloned(),
-        None => None,
-    }
+/// Measures one database. A foreign dump does not say how its session read values; the scratch server's defaults serve.
+async fn one<'a>(
+    expected: &'a Database,
+    manifest: Option<&Manifest>,
+    scratch: &Scratch,
+    progress: &Progress,
+) -> Result<(&'a Database, Database)> {
+    let settings = manifest.and_then(|manifest| manifest.session(&expected.name));
+    Ok((
+        expected,
+        measure::database(scratch.target(), expected, settings, progress).await?,
+    ))
 }
 
 fn summarize(expected: &Catalog, report: &mut Report) {
-    let sequences: usize = expected.databases.iter().map(|database| database.sequences.len()).sum();
-    let objects: u64 = expected.databases.iter().map(|database| database.large_objects.count).sum();
-    let count = |kind| report.mismatches.iter().filter(|difference| difference.kind == kind).count();
-    let status = |wrong: usize| if wrong == 0 { CheckStatus::Passed } else { CheckStatus::Failed };
-    let (tables, values, large) = (count(ObjectKind::Table), count(ObjectKind::Sequence), count(ObjectKind::LargeObjects));
+    let sequences: usize = expected
+        .databases
+        .iter()
+        .map(|database| database.sequences.len())
+        .sum();
+    let objects: u64 = expected
+        .databases
+        .iter()
+        .map(|database| database.large_objects.count)
+        .sum();
+    let count = |kind| {
+        report
+            .mismatches
+            .iter()
+            .filter(|difference| difference.kind == kind)
+            .count()
+    };
+    let status = |wrong: usize| {
+        if wrong == 0 {
+            CheckStatus::Passed
+        } else {
+            CheckStatus::Failed
+        }
+    };
+    let (tables, values, large) = (
+        count(ObjectKind::Table),
+        count(ObjectKind::Sequence),
+        count(ObjectKind::LargeObjects),
+    );
     let rows = report.rows;
-    report.check("tables", status(tables), format!("{} tables, {rows} rows: {tables} differ", expected.tables()));
-    report.check("sequences", status(values), format!("{sequences} sequences: {values} differ"));
-    report.check("large objects", status(large), format!("{objects} large objects: {large} databases differ"));
+    report.check(
+        "tables",
+        status(tables),
+        format!("{} tables, {rows} rows: {tables} differ", expected.tables()),
+    );
+    report.check(
+        "sequences",
+        status(values),
+        format!("{sequences} sequences: {values} differ"),
+    );
+    report.check(
+        "large objects",
+        status(large),
+        format!("{objects} large objects: {large} databases differ"),
+    );
 }
 
 /// Text output of a few types changed between major versions: a difference there says nothing about the backup.
 fn say_when_majors_differ(expected: &Catalog, report: &mut Report) {
-    let dumped = expected.server_version.as_deref().and_then(Version::from_text);
+    let dumped = expected
+        .server_version
+        .as_deref()
+        .and_then(Version::from_text);
     let restored = Version::from_text(&report.scratch_version);
     if let (Some(dumped), Some(restored), false) = (dumped, restored, report.mismatches.is_empty())
         && dumped.major != restored.major
     {
-        let detail = format!("dumped from PostgreSQL {dumped}, restored into {restored}: a type's text output may differ; drill with the same major version");
+        let detail = format!(
+            "dumped from PostgreSQL {dumped}, restored into {restored}: a type's text output may differ; drill with the same major version"
+        );
         report.check("same major version", CheckStatus::NotDone, detail);
     }
 }
 
 async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Result<()> {
-    let failed = |error: tokio_postgres::Error| Failure::new(FailureKind::Scratch, "list the roles of the restored server").because(ServerError::from(&error));
+    let failed = |error: tokio_postgres::Error| {
+        Failure::new(
+            FailureKind::Scratch,
+            "list the roles of the restored server",
+        )
+        .because(ServerError::from(&error))
+    };
     let session = scratch.target().session(&scratch.target().database).await?;
-    let rows = session.query("select rolname::text from pg_catalog.pg_roles", &[]).await.map_err(failed)?;
+    let rows = session
+        .query("select rolname::text from pg_catalog.pg_roles", &[])
+        .await
+        .map_err(failed)?;
     session.close().await;
     let there: std::collections::HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    let missing: Vec<_> = expected.roles.iter().filter(|role| !there.contains(*role)).cloned().collect();
+    let missing: Vec<_> = expected
+        .roles
+        .iter()
+        .filter(|role| !there.contains(*role))
+        .cloned()
+        .collect();
     if missing.is_empty() {
-        report.check("roles", CheckStatus::Passed, format!("{} roles are there", expected.roles.len()));
+        report.check(
+            "roles",
+            CheckStatus::Passed,
+            format!("{} roles are there", expected.roles.len()),
+        );
         return Ok(());
     }
-    report.check("roles", CheckStatus::Failed, format!("missing: {}", missing.join(", ")));
+    report.check(
+        "roles",
+        CheckStatus::Failed,
+        format!("missing: {}", missing.join(", ")),
+    );
     report.mismatches.push(Difference {
         database: String::new(),
         object: String::new(),

@@ -11,6 +11,7 @@ use crate::catalog::definitions::Definitions;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::binaries::Binaries;
+use crate::pg::connect::ServerError;
 use crate::pg::dump;
 use crate::pg::process::{How, Program};
 use crate::pg::scratch::Scratch;
@@ -18,6 +19,18 @@ use crate::pg::version::Version;
 use crate::sql::scanner::Scanner;
 
 const NAME: &str = "owners and grants";
+
+/// pg_dump --schema-only leaves large objects out, so their statements are made here, in its form. Two privileges exist.
+const LARGE_OBJECTS: &str = "\
+    select format('ALTER LARGE OBJECT %s OWNER TO %I;', m.oid, pg_catalog.pg_get_userbyid(m.lomowner)) \
+      from pg_catalog.pg_largeobject_metadata m \
+    union all \
+    select format('GRANT %s ON LARGE OBJECT %s TO %s%s;', \
+                  case count(*) when 2 then 'ALL' else min(a.privilege_type) end, m.oid, \
+                  case a.grantee when 0 then 'PUBLIC' else quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end, \
+                  case when a.is_grantable then ' WITH GRANT OPTION' else '' end) \
+      from pg_catalog.pg_largeobject_metadata m, pg_catalog.aclexplode(m.lomacl) a \
+     where a.grantee <> m.lomowner group by m.oid, a.grantee, a.is_grantable";
 
 /// Longest statement looked at: a GRANT is short.
 const STATEMENT_LIMIT: usize = 1 << 20;
@@ -34,24 +47,74 @@ pub(super) async fn check(
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
-    let tool = expected.tool_version.as_deref().and_then(Version::from_text);
+    let tool = expected
+        .tool_version
+        .as_deref()
+        .and_then(Version::from_text);
     if tool.is_none_or(|tool| tool.major != binaries.version.major) {
         let by = tool.map_or_else(|| "an unknown version".to_owned(), |tool| tool.to_string());
-        let detail = format!("dumped by {by}, restored with {}: the texts cannot be compared", binaries.version);
+        let detail = format!(
+            "dumped by {by}, restored with {}: the texts cannot be compared",
+            binaries.version
+        );
         report.check(NAME, CheckStatus::NotDone, detail);
         return Ok(());
     }
-    let (program, progress) = (dump::definitions(binaries, scratch.target(), DEADLINE)?, progress.clone());
+    let (program, progress) = (
+        dump::definitions(binaries, scratch.target(), DEADLINE)?,
+        progress.clone(),
+    );
     let work = tokio::task::spawn_blocking(move || of_server(&program, &progress));
-    let there = work.await.map_err(|error| Failure::new(FailureKind::Io, "compare definitions: a thread broke").because(error))??;
+    let mut there = work.await.map_err(|error| {
+        Failure::new(FailureKind::Io, "compare definitions: a thread broke").because(error)
+    })??;
+    for database in expected
+        .databases
+        .iter()
+        .filter(|database| database.large_objects.count > 0)
+    {
+        add_large_objects(scratch, &database.name, &mut there).await?;
+    }
     let missing = wanted.missing_from(&there);
     match missing.first() {
-        None => report.check(NAME, CheckStatus::Passed, format!("{} definitions of roles, owners and grants are there", wanted.len())),
+        None => report.check(
+            NAME,
+            CheckStatus::Passed,
+            format!(
+                "{} definitions of roles, owners and grants are there",
+                wanted.len()
+            ),
+        ),
         Some(first) => {
-            let detail = format!("{} of {} are not there after the restore, the first: {first}", missing.len(), wanted.len());
+            let detail = format!(
+                "{} of {} are not there after the restore, the first: {first}",
+                missing.len(),
+                wanted.len()
+            );
             report.check(NAME, CheckStatus::Failed, detail);
         }
     }
+    Ok(())
+}
+
+async fn add_large_objects(
+    scratch: &Scratch,
+    database: &str,
+    there: &mut Definitions,
+) -> Result<()> {
+    let failed = |error: tokio_postgres::Error| {
+        Failure::new(
+            FailureKind::Scratch,
+            format!("list the large objects of database {database}"),
+        )
+        .because(ServerError::from(&error))
+    };
+    let session = scratch.target().session(database).await?;
+    for row in session.query(LARGE_OBJECTS, &[]).await.map_err(failed)? {
+        let statement: String = row.get(0);
+        there.add(database, statement.as_bytes());
+    }
+    session.close().await;
     Ok(())
 }
 
@@ -74,7 +137,13 @@ fn of_server(program: &Program, progress: &Progress) -> Result<Definitions> {
     let ended = running.wait().map_err(failed)?;
     if ended.how != How::Success {
         let said = ended.stderr.lines().last().unwrap_or("nothing").to_owned();
-        return Err(Failure::new(FailureKind::Scratch, format!("dump the restored definitions: pg_dumpall {} and said: {said}", ended.how)));
+        return Err(Failure::new(
+            FailureKind::Scratch,
+            format!(
+                "dump the restored definitions: pg_dumpall {} and said: {said}",
+                ended.how
+            ),
+        ));
     }
     Ok(definitions)
 }

@@ -35,9 +35,18 @@ pub struct Options {
 }
 
 /// Drills one backup. The report says how it went; the failure, if there is one, goes with it.
-pub async fn run(archive: &Path, server: &Server, options: Options, progress: &Progress) -> (Report, Option<Failure>) {
+pub async fn run(
+    archive: &Path,
+    server: &Server,
+    options: Options,
+    progress: &Progress,
+) -> (Report, Option<Failure>) {
     let mut report = Report::new(archive);
-    let mut attempt = match Attempt::begin(Job::Drill, &server.name, ledger_directory(archive, &server.directory)) {
+    let mut attempt = match Attempt::begin(
+        Job::Drill,
+        &server.name,
+        ledger_directory(archive, &server.directory),
+    ) {
         Ok(attempt) => attempt,
         Err(error) => return (report, Some(error)),
     };
@@ -65,7 +74,13 @@ pub async fn run(archive: &Path, server: &Server, options: Options, progress: &P
     (report, result.err())
 }
 
-async fn attempted(archive: &Path, server: &Server, options: Options, progress: &Progress, report: &mut Report) -> Result<()> {
+async fn attempted(
+    archive: &Path,
+    server: &Server,
+    options: Options,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
     let began = Instant::now();
     let judged = verify::check(archive, progress).await?;
     report.phase("verify", began);
@@ -75,18 +90,29 @@ async fn attempted(archive: &Path, server: &Server, options: Options, progress: 
         return Err(fault);
     }
     let checked = judged.checked;
-    let expected = checked.manifest.as_ref().map_or(&checked.catalog, |manifest| &manifest.catalog);
+    let expected = checked
+        .manifest
+        .as_ref()
+        .map_or(&checked.catalog, |manifest| &manifest.catalog);
     can_be_proven(archive, expected)?;
 
     let began = Instant::now();
     progress.stage("prepare", 0);
     let binaries = find_server(expected, server).await?;
     // Longer than the drill itself may take: the drill's own end comes first.
-    let scratch = Scratch::start(&binaries, server.drill.timeout + Duration::from_secs(600), progress).await?;
+    let scratch = Scratch::start(
+        &binaries,
+        server.drill.timeout + Duration::from_secs(600),
+        progress,
+    )
+    .await?;
     report.scratch_version = binaries.version.to_string();
     report.phase("prepare", began);
 
-    let proven = Box::pin(prove(archive, &checked, expected, &scratch, &binaries, progress, report)).await;
+    let proven = Box::pin(prove(
+        archive, &checked, expected, &scratch, &binaries, progress, report,
+    ))
+    .await;
     if options.keep && !matches!(&proven, Err(error) if error.kind() == FailureKind::Cancelled) {
         keep(&scratch, progress).await;
     }
@@ -104,7 +130,11 @@ fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
             .remedy("drill a dump of the whole cluster (pg_dumpall): a database alone lacks the roles it needs"));
     }
     if expected.inserts > 0 {
-        let what = format!("drill {}: {} rows come as INSERT statements, which cannot be compared", archive.display(), expected.inserts);
+        let what = format!(
+            "drill {}: {} rows come as INSERT statements, which cannot be compared",
+            archive.display(),
+            expected.inserts
+        );
         return Err(Failure::new(FailureKind::Scratch, what).remedy("dump without --inserts"));
     }
     Ok(())
@@ -114,8 +144,12 @@ async fn find_server(expected: &Catalog, server: &Server) -> Result<Binaries> {
     let text = expected.server_version.clone().unwrap_or_default();
     let version = Version::from_text(&text).unwrap_or(Version { major: 0, minor: 0 });
     let configured = server.pg_bin.clone();
-    let found = tokio::task::spawn_blocking(move || binaries::for_server(version, configured.as_deref())).await;
-    found.map_err(|error| Failure::new(FailureKind::Io, "look for PostgreSQL's binaries").because(error))?
+    let found =
+        tokio::task::spawn_blocking(move || binaries::for_server(version, configured.as_deref()))
+            .await;
+    found.map_err(|error| {
+        Failure::new(FailureKind::Io, "look for PostgreSQL's binaries").because(error)
+    })?
 }
 
 async fn prove(
@@ -139,13 +173,36 @@ async fn prove(
     report.phase("restore", began);
 
     let began = Instant::now();
-    progress.stage("compare", expected.databases.iter().flat_map(|database| &database.tables).map(|table| table.bytes).sum());
-    compare::all(expected, checked.manifest.as_ref(), scratch, progress, report).await?;
+    progress.stage(
+        "compare",
+        expected
+            .databases
+            .iter()
+            .flat_map(|database| &database.tables)
+            .map(|table| table.bytes)
+            .sum(),
+    );
+    compare::all(
+        expected,
+        checked.manifest.as_ref(),
+        scratch,
+        progress,
+        report,
+    )
+    .await?;
     report.phase("compare", began);
 
     let began = Instant::now();
     progress.stage("definitions", 0);
-    definitions::check(&restored.definitions, expected, scratch, binaries, progress, report).await?;
+    definitions::check(
+        &restored.definitions,
+        expected,
+        scratch,
+        binaries,
+        progress,
+        report,
+    )
+    .await?;
     report.phase("definitions", began);
     report.verdict()
 }
@@ -153,6 +210,9 @@ async fn prove(
 /// Waits, with the server up, until asked to stop.
 async fn keep(scratch: &Scratch, progress: &Progress) {
     let target = scratch.target();
-    info!("the scratch server is kept: psql -h {} -U {} -d postgres; Ctrl-C ends it", target.host, target.user);
+    info!(
+        "the scratch server is kept: psql -h {} -U {} -d postgres; Ctrl-C ends it",
+        target.host, target.user
+    );
     progress.cancelled().await;
 }

@@ -91,11 +91,18 @@ impl Report {
     }
 
     pub(super) fn phase(&mut self, name: &str, began: Instant) {
-        self.phases.push(Phase { name: name.to_owned(), seconds: began.elapsed().as_secs_f64() });
+        self.phases.push(Phase {
+            name: name.to_owned(),
+            seconds: began.elapsed().as_secs_f64(),
+        });
     }
 
     pub(super) fn check(&mut self, name: &'static str, status: CheckStatus, detail: String) {
-        self.checks.push(Check { name, status, detail });
+        self.checks.push(Check {
+            name,
+            status,
+            detail,
+        });
     }
 
     /// For the ledger.
@@ -113,9 +120,16 @@ impl Report {
     /// The failure that mismatches and failed checks amount to.
     pub(super) fn verdict(&self) -> Result<()> {
         let what = format!("drill {}", self.archive.display());
-        let failed = match (self.mismatches.as_slice(), self.checks.iter().find(|check| check.status == CheckStatus::Failed)) {
+        let failed = match (
+            self.mismatches.as_slice(),
+            self.checks
+                .iter()
+                .find(|check| check.status == CheckStatus::Failed),
+        ) {
             ([first, rest @ ..], _) if rest.is_empty() => format!("{what}: {first}"),
-            ([first, rest @ ..], _) => format!("{what}: {first} (and {} more mismatches)", rest.len()),
+            ([first, rest @ ..], _) => {
+                format!("{what}: {first} (and {} more mismatches)", rest.len())
+            }
             ([], Some(check)) => format!("{what}: {}: {}", check.name, check.detail),
             ([], None) => return Ok(()),
         };

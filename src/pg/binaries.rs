@@ -41,7 +41,11 @@ pub fn for_dump(server: Version, configured: Option<&Path>) -> Result<Binaries> 
 
 /// The binaries to run a throwaway server with: the oldest that are not older than the dump's server.
 pub fn for_server(dump: Version, configured: Option<&Path>) -> Result<Binaries> {
-    let users: Vec<Option<RunAs>> = if are_root() { to_drop_to().into_iter().map(Some).collect() } else { vec![None] };
+    let users: Vec<Option<RunAs>> = if are_root() {
+        to_drop_to().into_iter().map(Some).collect()
+    } else {
+        vec![None]
+    };
     let (fitting, seen) = search("initdb", dump, configured, &users)?;
     fitting.ok_or_else(|| {
         let names: Vec<_> = users.iter().flatten().map(|user| user.name.as_str()).collect();
@@ -52,26 +56,51 @@ pub fn for_server(dump: Version, configured: Option<&Path>) -> Result<Binaries> 
 }
 
 fn describe(program: &str, seen: &[Binaries], configured: Option<&Path>) -> String {
-    match (seen.iter().max_by_key(|binaries| binaries.version), configured) {
-        (Some(newest), _) => format!("the newest {program} found is {} in {}", newest.version, newest.directory.display()),
+    match (
+        seen.iter().max_by_key(|binaries| binaries.version),
+        configured,
+    ) {
+        (Some(newest), _) => format!(
+            "the newest {program} found is {} in {}",
+            newest.version,
+            newest.directory.display()
+        ),
         (None, Some(directory)) => format!("there is no {program} in {}", directory.display()),
-        (None, None) => format!("there is no {program} on PATH or in /usr/lib/postgresql/*/bin or /usr/pgsql-*/bin"),
+        (None, None) => format!(
+            "there is no {program} on PATH or in /usr/lib/postgresql/*/bin or /usr/pgsql-*/bin"
+        ),
     }
 }
 
 type Search = (Option<Binaries>, Vec<Binaries>);
 
-fn search(program: &str, wanted: Version, configured: Option<&Path>, users: &[Option<RunAs>]) -> Result<Search> {
-    let directories = configured.map_or_else(usual_directories, |directory| vec![directory.to_owned()]);
+fn search(
+    program: &str,
+    wanted: Version,
+    configured: Option<&Path>,
+    users: &[Option<RunAs>],
+) -> Result<Search> {
+    let directories =
+        configured.map_or_else(usual_directories, |directory| vec![directory.to_owned()]);
     let mut seen = Vec::new();
-    for directory in directories.iter().filter(|directory| directory.join(program).is_file()) {
-        if let Some(binaries) = users.iter().find_map(|user| version_of(directory, program, user.as_ref()).transpose()).transpose()? {
+    for directory in directories
+        .iter()
+        .filter(|directory| directory.join(program).is_file())
+    {
+        if let Some(binaries) = users
+            .iter()
+            .find_map(|user| version_of(directory, program, user.as_ref()).transpose())
+            .transpose()?
+        {
             seen.push(binaries);
         }
     }
     // The first of equals: versioned folders come before PATH, where Debian has a wrapper that starts slowly.
     let mut fitting: Option<&Binaries> = None;
-    for binaries in seen.iter().filter(|binaries| binaries.version.major >= wanted.major) {
+    for binaries in seen
+        .iter()
+        .filter(|binaries| binaries.version.major >= wanted.major)
+    {
         if fitting.is_none_or(|best| binaries.version.major < best.version.major) {
             fitting = Some(binaries);
         }
@@ -84,23 +113,41 @@ fn version_of(directory: &Path, name: &str, user: Option<&RunAs>) -> Result<Opti
     let path = directory.join(name);
     let mut program = Program::new(&path, VERSION_DEADLINE).args(["--version"]);
     program.run_as = user.cloned();
-    let (text, ended) =
-        output(&program).map_err(|error| Failure::io(format!("run {} --version", path.display()), error))?;
+    let (text, ended) = output(&program)
+        .map_err(|error| Failure::io(format!("run {} --version", path.display()), error))?;
     if ended.how == How::Deadline {
-        return Err(Failure::new(FailureKind::Version, format!("run {} --version: no answer within 10 seconds", path.display()))
-            .remedy("look at that program, or name another directory with --pg-bin"));
+        return Err(Failure::new(
+            FailureKind::Version,
+            format!(
+                "run {} --version: no answer within 10 seconds",
+                path.display()
+            ),
+        )
+        .remedy("look at that program, or name another directory with --pg-bin"));
     }
     let version = Version::from_text(&String::from_utf8_lossy(&text));
-    Ok(version.map(|version| Binaries { directory: directory.to_owned(), version, run_as: user.cloned() }))
+    Ok(version.map(|version| Binaries {
+        directory: directory.to_owned(),
+        version,
+        run_as: user.cloned(),
+    }))
 }
 
 fn usual_directories() -> Vec<PathBuf> {
     let mut directories = Vec::new();
     for (parent, prefix) in [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")] {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
         let mut found: Vec<_> = entries
             .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().strip_prefix(prefix).is_some_and(|rest| rest.parse::<u32>().is_ok()))
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_string_lossy()
+                    .strip_prefix(prefix)
+                    .is_some_and(|rest| rest.parse::<u32>().is_ok())
+            })
             .map(|entry| entry.path().join("bin"))
             .collect();
         found.sort();

@@ -73,7 +73,10 @@ impl Session {
         C: Future<Output = std::result::Result<(), tokio_postgres::Error>> + Send + 'static,
     {
         // What goes wrong with the connection, each request on it says too.
-        Self { client, driver: Driver(tokio::spawn(async move { drop(connection.await) })) }
+        Self {
+            client,
+            driver: Driver(tokio::spawn(async move { drop(connection.await) })),
+        }
     }
 
     /// Ends the session and waits until the server has been told.
@@ -94,23 +97,35 @@ impl Target {
     /// Applies libpq's defaults.
     pub fn resolve(connection: &Connection) -> Result<Self> {
         let port = connection.port.unwrap_or(DEFAULT_PORT);
-        let host = connection.host.clone().filter(|host| !host.is_empty()).unwrap_or_else(|| default_host(port));
+        let host = connection
+            .host
+            .clone()
+            .filter(|host| !host.is_empty())
+            .unwrap_or_else(|| default_host(port));
         let user = match &connection.user {
             Some(user) => user.clone(),
             None => user::own_name().ok_or_else(|| {
-                Failure::new(FailureKind::Config, "choose the user to connect as: this system has no name for our own user")
-                    .remedy("set PGUSER, or user in the configuration")
+                Failure::new(
+                    FailureKind::Config,
+                    "choose the user to connect as: this system has no name for our own user",
+                )
+                .remedy("set PGUSER, or user in the configuration")
             })?,
         };
         Ok(Self {
             host,
             port,
             user,
-            database: connection.database.clone().unwrap_or_else(|| "postgres".to_owned()),
+            database: connection
+                .database
+                .clone()
+                .unwrap_or_else(|| "postgres".to_owned()),
             password: connection.password.clone(),
             sslmode: connection.sslmode,
             sslrootcert: connection.sslrootcert.clone(),
-            connect_timeout: connection.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+            connect_timeout: connection
+                .connect_timeout
+                .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         })
     }
 
@@ -139,7 +154,10 @@ impl Target {
             ("PGPORT", self.port.to_string()),
             ("PGUSER", self.user.clone()),
             ("PGSSLMODE", self.sslmode.as_str().to_owned()),
-            ("PGCONNECT_TIMEOUT", self.connect_timeout.as_secs().max(1).to_string()),
+            (
+                "PGCONNECT_TIMEOUT",
+                self.connect_timeout.as_secs().max(1).to_string(),
+            ),
             ("PGAPPNAME", "pgvigil".to_owned()),
         ]
         .into_iter()
@@ -150,7 +168,9 @@ impl Target {
         }
         match self.password()? {
             Password::None => {}
-            Password::Plain(password) => environment.push(("PGPASSWORD".to_owned(), password.into())),
+            Password::Plain(password) => {
+                environment.push(("PGPASSWORD".to_owned(), password.into()))
+            }
             Password::File(path) => environment.push(("PGPASSFILE".to_owned(), path.into())),
         }
         Ok(environment)
@@ -160,11 +180,16 @@ impl Target {
         match &self.password {
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
-                    Failure::new(FailureKind::Config, format!("read the password from {}", path.display()))
-                        .because(error)
-                        .remedy("make the file readable for the user that pgvigil runs as")
+                    Failure::new(
+                        FailureKind::Config,
+                        format!("read the password from {}", path.display()),
+                    )
+                    .because(error)
+                    .remedy("make the file readable for the user that pgvigil runs as")
                 })?;
-                Ok(Password::Plain(text.trim_end_matches(['\r', '\n']).to_owned()))
+                Ok(Password::Plain(
+                    text.trim_end_matches(['\r', '\n']).to_owned(),
+                ))
             }
             PasswordSource::PassFile(path) => Ok(Password::File(path.clone())),
             PasswordSource::Environment => Ok(environment_password()),
@@ -177,9 +202,18 @@ impl Target {
             Password::Plain(password) => Ok(Some(password)),
             Password::File(path) => {
                 let text = std::fs::read_to_string(&path).map_err(|error| {
-                    Failure::new(FailureKind::Config, format!("read password file {}", path.display())).because(error)
+                    Failure::new(
+                        FailureKind::Config,
+                        format!("read password file {}", path.display()),
+                    )
+                    .because(error)
                 })?;
-                let wanted = Wanted { host: &self.host, port: self.port, database, user: &self.user };
+                let wanted = Wanted {
+                    host: &self.host,
+                    port: self.port,
+                    database,
+                    user: &self.user,
+                };
                 Ok(passfile::lookup(&text, wanted))
             }
         }
@@ -200,44 +234,74 @@ impl Target {
                 _ if self.is_socket() => tokio_postgres::config::SslMode::Disable,
                 SslMode::Disable => tokio_postgres::config::SslMode::Disable,
                 SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                    tokio_postgres::config::SslMode::Require
+                }
             });
         if let Some(password) = self.password_for(database)? {
             config.password(password);
         }
         let connecting = async {
             if self.is_socket() || self.sslmode == SslMode::Disable {
-                let (client, connection) = config.connect(NoTls).await.map_err(|error| self.refused(database, &error))?;
+                let (client, connection) = config
+                    .connect(NoTls)
+                    .await
+                    .map_err(|error| self.refused(database, &error))?;
                 Ok(Session::new(client, connection))
             } else {
                 let connector = tls::connector(self.sslmode, self.sslrootcert.as_deref())?;
-                let (client, connection) = config.connect(connector).await.map_err(|error| self.refused(database, &error))?;
+                let (client, connection) = config
+                    .connect(connector)
+                    .await
+                    .map_err(|error| self.refused(database, &error))?;
                 Ok(Session::new(client, connection))
             }
         };
         // connect_timeout covers the socket only; a server may take the connection and say nothing.
         match tokio::time::timeout(self.connect_timeout * 2, Box::pin(connecting)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::new(FailureKind::Connect, format!("connect to database {database} as {self}: the server does not answer"))
-                .remedy("check that it runs and that the network lets us through")),
+            Err(_) => Err(Failure::new(
+                FailureKind::Connect,
+                format!("connect to database {database} as {self}: the server does not answer"),
+            )
+            .remedy("check that it runs and that the network lets us through")),
         }
     }
 
     fn refused(&self, database: &str, error: &tokio_postgres::Error) -> Failure {
-        let refused = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::INSUFFICIENT_PRIVILEGE];
-        let without_password = error.code().is_none() && ServerError::from(error).to_string().contains("password missing");
-        let (kind, remedy) = if without_password || error.code().is_some_and(|code| refused.contains(code)) {
-            (FailureKind::Auth, "check the user and where its password comes from (password_file, PGPASSFILE, PGPASSWORD)")
+        let refused = [
+            SqlState::INVALID_PASSWORD,
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+        ];
+        let without_password = error.code().is_none()
+            && ServerError::from(error)
+                .to_string()
+                .contains("password missing");
+        let (kind, remedy) = if without_password
+            || error.code().is_some_and(|code| refused.contains(code))
+        {
+            (
+                FailureKind::Auth,
+                "check the user and where its password comes from (password_file, PGPASSFILE, PGPASSWORD)",
+            )
         } else {
-            (FailureKind::Connect, "check that the server runs, its host and port, and that the network lets us through")
+            (
+                FailureKind::Connect,
+                "check that the server runs, its host and port, and that the network lets us through",
+            )
         };
-        Failure::new(kind, format!("connect to database {database} as {self}")).because(ServerError::from(error)).remedy(remedy)
+        Failure::new(kind, format!("connect to database {database} as {self}"))
+            .because(ServerError::from(error))
+            .remedy(remedy)
     }
 }
 
 fn default_host(port: u16) -> String {
     let socket = format!(".s.PGSQL.{port}");
-    let with_socket = SOCKET_DIRECTORIES.into_iter().find(|directory| Path::new(directory).join(&socket).exists());
+    let with_socket = SOCKET_DIRECTORIES
+        .into_iter()
+        .find(|directory| Path::new(directory).join(&socket).exists());
     with_socket.unwrap_or("localhost").to_owned()
 }
 
@@ -246,7 +310,9 @@ fn environment_password() -> Password {
         return Password::Plain(password);
     }
     let named = std::env::var_os("PGPASSFILE").map(PathBuf::from);
-    let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pgpass")).filter(|path| path.is_file());
+    let usual = std::env::var_os("HOME")
+        .map(|home| Path::new(&home).join(".pgpass"))
+        .filter(|path| path.is_file());
     named.or(usual).map_or(Password::None, Password::File)
 }
 
@@ -270,7 +336,11 @@ impl From<&tokio_postgres::Error> for ServerError {
             return Self(text);
         };
         let mut text = format!("{} (SQLSTATE {}", said.message(), said.code().code());
-        for (name, value) in [("detail", said.detail()), ("hint", said.hint()), ("where", said.where_())] {
+        for (name, value) in [
+            ("detail", said.detail()),
+            ("hint", said.hint()),
+            ("where", said.where_()),
+        ] {
             if let Some(value) = value {
                 text.push_str(&format!(", {name}: {value}"));
             }

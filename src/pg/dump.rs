@@ -10,8 +10,11 @@ use crate::error::Result;
 /// `pg_dumpall --clean --if-exists` of a server, the runbook's own command. It never asks for a password, and finds it in
 /// its environment or a file named there.
 pub fn dumpall(binaries: &Binaries, target: &Target, deadline: Duration) -> Result<Program> {
-    let mut program =
-        Program::new(binaries.program("pg_dumpall"), deadline).args(["--clean", "--if-exists", "--no-password"]);
+    let mut program = Program::new(binaries.program("pg_dumpall"), deadline).args([
+        "--clean",
+        "--if-exists",
+        "--no-password",
+    ]);
     program.environment.extend(target.environment()?);
     Ok(program)
 }

@@ -55,10 +55,17 @@ fn failed(what: String) -> impl Fn(tokio_postgres::Error) -> Failure {
 pub async fn open(target: &Target) -> Result<(Session, Version, String)> {
     let session = target.session(&target.database).await?;
     let ask = "select current_setting('server_version_num'), current_setting('server_version')";
-    let row = session.query_one(ask, &[]).await.map_err(failed(format!("ask {target} for its version")))?;
+    let row = session
+        .query_one(ask, &[])
+        .await
+        .map_err(failed(format!("ask {target} for its version")))?;
     let number: String = row.get(0);
     let version = number.parse().map(Version::from_number).map_err(|error| {
-        Failure::new(FailureKind::Connect, format!("ask {target} for its version: it says {number:?}")).because(error)
+        Failure::new(
+            FailureKind::Connect,
+            format!("ask {target} for its version: it says {number:?}"),
+        )
+        .because(error)
     })?;
     Ok((session, version, row.get(1)))
 }
@@ -66,7 +73,10 @@ pub async fn open(target: &Target) -> Result<(Session, Version, String)> {
 /// Looks at everything, one database after the other.
 pub async fn look(target: &Target) -> Result<Live> {
     let (session, version, version_text) = open(target).await?;
-    let rows = session.query(DATABASES, &[]).await.map_err(failed(format!("list the databases of {target}")))?;
+    let rows = session
+        .query(DATABASES, &[])
+        .await
+        .map_err(failed(format!("list the databases of {target}")))?;
     let mut databases = BTreeMap::new();
     for row in rows {
         let (oid, name, bytes): (u32, String, i64) = (row.get(0), row.get(1), row.get(2));
@@ -80,19 +90,38 @@ pub async fn look(target: &Target) -> Result<Live> {
         }
     }
     session.close().await;
-    Ok(Live { version, version_text, databases })
+    Ok(Live {
+        version,
+        version_text,
+        databases,
+    })
 }
 
 async fn exists(session: &Session, oid: u32) -> bool {
     // A server that does not answer has not dropped anything.
-    session.query_opt("select from pg_catalog.pg_database where oid = $1 and datallowconn", &[&oid]).await.map_or(true, |row| row.is_some())
+    session
+        .query_opt(
+            "select from pg_catalog.pg_database where oid = $1 and datallowconn",
+            &[&oid],
+        )
+        .await
+        .map_or(true, |row| row.is_some())
 }
 
 async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<LiveDatabase> {
     let session = target.session(name).await?;
-    let settings = session.query_one(SETTINGS, &[]).await.map_err(failed(format!("ask database {name} for its settings")))?;
-    let rows = session.query(TABLES, &[]).await.map_err(failed(format!("list the tables of database {name}")))?;
-    let tables = rows.into_iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+    let settings = session
+        .query_one(SETTINGS, &[])
+        .await
+        .map_err(failed(format!("ask database {name} for its settings")))?;
+    let rows = session
+        .query(TABLES, &[])
+        .await
+        .map_err(failed(format!("list the tables of database {name}")))?;
+    let tables = rows
+        .into_iter()
+        .map(|row| (row.get(0), (row.get(1), row.get(2))))
+        .collect();
     let settings = SessionSettings {
         database: name.to_owned(),
         timezone: settings.get(0),
@@ -100,13 +129,24 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         lc_monetary: settings.get(2),
     };
     session.close().await;
-    Ok(LiveDatabase { oid, bytes, tables, settings })
+    Ok(LiveDatabase {
+        oid,
+        bytes,
+        tables,
+        settings,
+    })
 }
 
 impl Live {
     /// Sizes for the manifest.
     pub fn sizes(&self) -> Vec<DatabaseSize> {
-        self.databases.iter().map(|(name, database)| DatabaseSize { database: name.clone(), bytes: database.bytes }).collect()
+        self.databases
+            .iter()
+            .map(|(name, database)| DatabaseSize {
+                database: name.clone(),
+                bytes: database.bytes,
+            })
+            .collect()
     }
 
     /// Bytes of all databases.
@@ -119,17 +159,33 @@ impl Live {
     pub fn missing_from(&self, after: &Self, dump: &Catalog) -> Vec<String> {
         let mut missing = Vec::new();
         for (name, before) in &self.databases {
-            let Some(after) = after.databases.get(name).filter(|after| after.oid == before.oid) else { continue };
-            let Some(dumped) = dump.databases.iter().find(|database| database.name == *name) else {
+            let Some(after) = after
+                .databases
+                .get(name)
+                .filter(|after| after.oid == before.oid)
+            else {
+                continue;
+            };
+            let Some(dumped) = dump
+                .databases
+                .iter()
+                .find(|database| database.name == *name)
+            else {
                 missing.push(format!("database {name}"));
                 continue;
             };
-            let tables: HashSet<(&str, &str)> =
-                dumped.tables.iter().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+            let tables: HashSet<(&str, &str)> = dumped
+                .tables
+                .iter()
+                .map(|table| (table.schema.as_str(), table.name.as_str()))
+                .collect();
             let mut lost: Vec<_> = before
                 .tables
                 .iter()
-                .filter(|(oid, table)| after.tables.get(oid) == Some(table) && !tables.contains(&(table.0.as_str(), table.1.as_str())))
+                .filter(|(oid, table)| {
+                    after.tables.get(oid) == Some(table)
+                        && !tables.contains(&(table.0.as_str(), table.1.as_str()))
+                })
                 .map(|(_, (schema, table))| format!("table {schema}.{table} of database {name}"))
                 .collect();
             lost.sort();

@@ -30,19 +30,37 @@ const PARTITIONED: &str = "select n.nspname, c.relname from pg_catalog.pg_class 
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'";
 
 /// Measures in a database of `target` what `expected` names; what is not there is not in the result.
-pub async fn database(target: &Target, expected: &Database, settings: Option<&SessionSettings>, progress: &Progress) -> Result<Database> {
+pub async fn database(
+    target: &Target,
+    expected: &Database,
+    settings: Option<&SessionSettings>,
+    progress: &Progress,
+) -> Result<Database> {
     let session = target.session(&expected.name).await?;
     prepare(&session, settings).await?;
-    let partitioned: HashSet<(String, String)> =
-        session.query(PARTITIONED, &[]).await.map_err(failed("list partitioned tables"))?.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let mut actual = Database { name: expected.name.clone(), encoding: expected.encoding.clone(), ..Database::default() };
+    let partitioned: HashSet<(String, String)> = session
+        .query(PARTITIONED, &[])
+        .await
+        .map_err(failed("list partitioned tables"))?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    let mut actual = Database {
+        name: expected.name.clone(),
+        encoding: expected.encoding.clone(),
+        ..Database::default()
+    };
     for table in &expected.tables {
         progress.check()?;
         let as_query = partitioned.contains(&(table.schema.clone(), table.name.clone()));
-        actual.tables.extend(measure_table(&session, &expected.encoding, table, as_query, progress).await?);
+        actual
+            .tables
+            .extend(measure_table(&session, &expected.encoding, table, as_query, progress).await?);
     }
     for sequence in &expected.sequences {
-        actual.sequences.extend(measure_sequence(&session, sequence).await?);
+        actual
+            .sequences
+            .extend(measure_sequence(&session, sequence).await?);
     }
     actual.large_objects = measure_large_objects(&session).await?;
     session.close().await;
@@ -55,11 +73,18 @@ fn failed(what: &str) -> impl Fn(tokio_postgres::Error) -> Failure {
 }
 
 async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Result<()> {
-    session.batch_execute(SETTINGS).await.map_err(failed("set up a session"))?;
-    let Some(settings) = settings else { return Ok(()) };
-    for (name, value) in
-        [("timezone", &settings.timezone), ("bytea_output", &settings.bytea_output), ("lc_monetary", &settings.lc_monetary)]
-    {
+    session
+        .batch_execute(SETTINGS)
+        .await
+        .map_err(failed("set up a session"))?;
+    let Some(settings) = settings else {
+        return Ok(());
+    };
+    for (name, value) in [
+        ("timezone", &settings.timezone),
+        ("bytea_output", &settings.bytea_output),
+        ("lc_monetary", &settings.lc_monetary),
+    ] {
         let set = format!("set {name} = {}", quote_literal(value));
         match session.batch_execute(&set).await {
             // A locale that this system lacks changes only how money reads: the comparison will show whether it matters.
@@ -70,11 +95,21 @@ async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Resul
     Ok(())
 }
 
-async fn measure_table(session: &Session, encoding: &str, table: &Table, as_query: bool, progress: &Progress) -> Result<Option<Table>> {
+async fn measure_table(
+    session: &Session,
+    encoding: &str,
+    table: &Table,
+    as_query: bool,
+    progress: &Progress,
+) -> Result<Option<Table>> {
     let name = quote_qualified(&table.schema, &table.name);
     let what = format!("read table {}.{}", table.schema, table.name);
     let copy = if as_query {
-        let columns: Vec<_> = table.columns.iter().map(|column| quote_identifier(column)).collect();
+        let columns: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| quote_identifier(column))
+            .collect();
         format!("copy (select {} from {name}) to stdout", columns.join(", "))
     } else {
         format!("copy {name}{} to stdout", quote_columns(&table.columns))
@@ -87,8 +122,16 @@ async fn measure_table(session: &Session, encoding: &str, table: &Table, as_quer
         Ok(stream) => stream,
         Err(error) => {
             leave_encoding(session, encoding).await?;
-            let missing = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::INVALID_SCHEMA_NAME];
-            return if error.code().is_some_and(|code| missing.contains(code)) { Ok(None) } else { Err(failed(&what)(error)) };
+            let missing = [
+                SqlState::UNDEFINED_TABLE,
+                SqlState::UNDEFINED_COLUMN,
+                SqlState::INVALID_SCHEMA_NAME,
+            ];
+            return if error.code().is_some_and(|code| missing.contains(code)) {
+                Ok(None)
+            } else {
+                Err(failed(&what)(error))
+            };
         }
     };
     pin_mut!(stream);
@@ -127,17 +170,32 @@ pub async fn leave_encoding(session: &Session, encoding: &str) -> Result<()> {
 }
 
 async fn set_encoding(session: &Session, encoding: &str) -> Result<()> {
-    session.batch_execute(&format!("set client_encoding = {}", quote_literal(encoding))).await.map_err(failed("set the encoding"))
+    session
+        .batch_execute(&format!(
+            "set client_encoding = {}",
+            quote_literal(encoding)
+        ))
+        .await
+        .map_err(failed("set the encoding"))
 }
 
 async fn measure_sequence(session: &Session, sequence: &Sequence) -> Result<Option<Sequence>> {
-    let ask = format!("select last_value, is_called from {}", quote_qualified(&sequence.schema, &sequence.name));
+    let ask = format!(
+        "select last_value, is_called from {}",
+        quote_qualified(&sequence.schema, &sequence.name)
+    );
     match session.query_one(&ask, &[]).await {
-        Ok(row) => {
-            Ok(Some(Sequence { schema: sequence.schema.clone(), name: sequence.name.clone(), value: row.get(0), called: row.get(1) }))
-        }
+        Ok(row) => Ok(Some(Sequence {
+            schema: sequence.schema.clone(),
+            name: sequence.name.clone(),
+            value: row.get(0),
+            called: row.get(1),
+        })),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
-        Err(error) => Err(failed(&format!("read sequence {}.{}", sequence.schema, sequence.name))(error)),
+        Err(error) => Err(failed(&format!(
+            "read sequence {}.{}",
+            sequence.schema, sequence.name
+        ))(error)),
     }
 }
 
@@ -153,8 +211,14 @@ async fn measure_large_objects(session: &Session) -> Result<LargeObjects> {
     while let Some(piece) = stream.next().await {
         rest.extend_from_slice(&piece.map_err(failed(WHAT))?);
         let end = memchr::memrchr(b'\n', &rest).map_or(0, |newline| newline + 1);
-        for line in rest.drain(..end).collect::<Vec<_>>().split_inclusive(|byte| *byte == b'\n') {
-            large_object_page(&mut hasher, line).ok_or_else(|| Failure::new(FailureKind::Scratch, format!("{WHAT}: an unexpected row")))?;
+        for line in rest
+            .drain(..end)
+            .collect::<Vec<_>>()
+            .split_inclusive(|byte| *byte == b'\n')
+        {
+            large_object_page(&mut hasher, line).ok_or_else(|| {
+                Failure::new(FailureKind::Scratch, format!("{WHAT}: an unexpected row"))
+            })?;
         }
     }
     Ok(hasher.finish())

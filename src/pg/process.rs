@@ -101,7 +101,15 @@ impl Program {
             .filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?)))
             .chain([("LC_ALL".to_owned(), OsString::from("C"))])
             .collect();
-        Self { path: path.into(), arguments: Vec::new(), environment, run_as: None, deadline, quit: false, remove: None }
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            environment,
+            run_as: None,
+            deadline,
+            quit: false,
+            remove: None,
+        }
     }
 
     /// Adds arguments.
@@ -115,26 +123,45 @@ impl Program {
     pub fn start(&self) -> io::Result<Running> {
         // /proc/self/exe is us even after an upgrade replaced the file.
         let mut command = Command::new("/proc/self/exe");
-        command.arg("warden").args(["--deadline", &self.deadline.as_secs().max(1).to_string()]);
+        command
+            .arg("warden")
+            .args(["--deadline", &self.deadline.as_secs().max(1).to_string()]);
         if self.quit {
             command.arg("--quit");
         }
         if let Some(user) = &self.run_as {
-            command.args(["--uid", &user.uid.to_string(), "--gid", &user.gid.to_string()]);
+            command.args([
+                "--uid",
+                &user.uid.to_string(),
+                "--gid",
+                &user.gid.to_string(),
+            ]);
         }
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
         }
         command.arg("--").arg(&self.path).args(&self.arguments);
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // Its own group: a Ctrl-C at the terminal is for us, and we decide what it means for the program.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut warden = command.spawn()?;
         let leash = Leash(Arc::new(Mutex::new(warden.stdin.take())));
         let stdout = warden.stdout.take();
         let stderr = warden.stderr.take().map(|pipe| spawn(move || tail(pipe)));
-        Ok(Running { warden, leash, stdout, stderr, started: Instant::now(), deadline: self.deadline })
+        Ok(Running {
+            warden,
+            leash,
+            stdout,
+            stderr,
+            started: Instant::now(),
+            deadline: self.deadline,
+        })
     }
 }
 
@@ -168,7 +195,10 @@ impl Leash {
     }
 
     fn is_held(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 }
 
@@ -192,7 +222,11 @@ impl Running {
     pub fn wait(mut self) -> io::Result<Ended> {
         drop(self.stdout.take());
         let status = self.warden.wait()?;
-        let stderr = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let stderr = self
+            .stderr
+            .take()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default();
         let late = self.started.elapsed() >= self.deadline;
         let how = match status.code() {
             Some(0) => How::Success,
@@ -201,9 +235,14 @@ impl Running {
             Some(code) if code == i32::from(START_CODE) => How::NotStarted,
             Some(code @ 129..=192) => How::Signal(code - 128),
             Some(code) => How::Code(code),
-            None => How::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)),
+            None => {
+                How::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0))
+            }
         };
-        Ok(Ended { how, stderr: String::from_utf8_lossy(&stderr).trim().to_owned() })
+        Ok(Ended {
+            how,
+            stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
+        })
     }
 }
 

@@ -65,20 +65,33 @@ const SETTINGS: [&str; 19] = [
 
 impl Scratch {
     /// Makes and starts one. It is ended after `deadline`, whatever happens.
-    pub async fn start(binaries: &Binaries, deadline: Duration, progress: &Progress) -> Result<Self> {
+    pub async fn start(
+        binaries: &Binaries,
+        deadline: Duration,
+        progress: &Progress,
+    ) -> Result<Self> {
         let user = format!("pgvigil_scratch_{:08x}", random_id()?);
         let mut scratch = Self::start_as(&user, binaries, deadline, progress).await?;
         let session = scratch.target.session("postgres").await?;
-        session.batch_execute(&format!("create database {user}")).await.map_err(|error| {
-            Failure::new(FailureKind::Scratch, "prepare the scratch server").because(super::connect::ServerError::from(&error))
-        })?;
+        session
+            .batch_execute(&format!("create database {user}"))
+            .await
+            .map_err(|error| {
+                Failure::new(FailureKind::Scratch, "prepare the scratch server")
+                    .because(super::connect::ServerError::from(&error))
+            })?;
         session.close().await;
         scratch.target.database = user;
         Ok(scratch)
     }
 
     /// The same with a bootstrap superuser of this name, and no database but PostgreSQL's own.
-    pub async fn start_as(user: &str, binaries: &Binaries, deadline: Duration, progress: &Progress) -> Result<Self> {
+    pub async fn start_as(
+        user: &str,
+        binaries: &Binaries,
+        deadline: Duration,
+        progress: &Progress,
+    ) -> Result<Self> {
         let id = random_id()?;
         let directory = make_directory(binaries, id)?;
         // From here on the directory has an owner that removes it.
@@ -91,9 +104,17 @@ impl Scratch {
         let initdb = scratch.initdb(binaries);
         let (_, ended) = run_blocking(move || output(&initdb)).await?;
         if ended.how != How::Success {
-            return Err(cannot_start(&format!("initdb {}", ended.how), &ended.stderr));
+            return Err(cannot_start(
+                &format!("initdb {}", ended.how),
+                &ended.stderr,
+            ));
         }
-        scratch.server = Some(scratch.server_program(binaries, deadline).start().map_err(|error| Failure::io("start the scratch server", error))?);
+        scratch.server = Some(
+            scratch
+                .server_program(binaries, deadline)
+                .start()
+                .map_err(|error| Failure::io("start the scratch server", error))?,
+        );
         scratch.wait_until_ready(progress).await?;
         Ok(scratch)
     }
@@ -103,9 +124,14 @@ impl Scratch {
     }
 
     /// A directory that the server may write to, for tablespaces.
-    pub fn tablespace_directory(&self, number: usize, run_as: Option<&super::user::RunAs>) -> Result<PathBuf> {
+    pub fn tablespace_directory(
+        &self,
+        number: usize,
+        run_as: Option<&super::user::RunAs>,
+    ) -> Result<PathBuf> {
         let path = self.directory.join(format!("t{number}"));
-        make_private(&path, run_as).map_err(|error| Failure::io(format!("make directory {}", path.display()), error))?;
+        make_private(&path, run_as)
+            .map_err(|error| Failure::io(format!("make directory {}", path.display()), error))?;
         Ok(path)
     }
 
@@ -130,7 +156,12 @@ impl Scratch {
 
     fn server_program(&self, binaries: &Binaries, deadline: Duration) -> Program {
         let mut program = self.program(binaries, "postgres", deadline);
-        program.arguments.extend(["-D".into(), self.data().into(), "-k".into(), self.directory.join("s").into()]);
+        program.arguments.extend([
+            "-D".into(),
+            self.data().into(),
+            "-k".into(),
+            self.directory.join("s").into(),
+        ]);
         for setting in SETTINGS {
             program.arguments.extend(["-c".into(), setting.into()]);
         }
@@ -142,8 +173,12 @@ impl Scratch {
     fn program(&self, binaries: &Binaries, name: &str, deadline: Duration) -> Program {
         let mut program = Program::new(binaries.program(name), deadline);
         // Nothing of ours reaches code that a dump brings along.
-        program.environment.retain(|(name, _)| name == "LC_ALL" || name == "LD_LIBRARY_PATH");
-        program.environment.push(("PATH".to_owned(), "/usr/bin:/bin".into()));
+        program
+            .environment
+            .retain(|(name, _)| name == "LC_ALL" || name == "LD_LIBRARY_PATH");
+        program
+            .environment
+            .push(("PATH".to_owned(), "/usr/bin:/bin".into()));
         program.run_as.clone_from(&binaries.run_as);
         program
     }
@@ -153,8 +188,15 @@ impl Scratch {
         loop {
             progress.check()?;
             if self.server.as_mut().is_none_or(Running::has_ended) {
-                let stderr = self.server.take().and_then(|server| server.wait().ok()).map(|ended| ended.stderr);
-                return Err(cannot_start("the server ended at once", &stderr.unwrap_or_default()));
+                let stderr = self
+                    .server
+                    .take()
+                    .and_then(|server| server.wait().ok())
+                    .map(|ended| ended.stderr);
+                return Err(cannot_start(
+                    "the server ended at once",
+                    &stderr.unwrap_or_default(),
+                ));
             }
             match self.target.session("postgres").await {
                 Ok(session) => {
@@ -188,16 +230,29 @@ impl Drop for Scratch {
 }
 
 /// Runs blocking work on a thread of its own.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
     let result = tokio::task::spawn_blocking(work).await;
-    let failed = |cause: crate::error::Cause| Failure::new(FailureKind::Scratch, "work on the scratch server").because(cause);
-    result.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))
+    let failed = |cause: crate::error::Cause| {
+        Failure::new(FailureKind::Scratch, "work on the scratch server").because(cause)
+    };
+    result
+        .map_err(|error| failed(error.into()))?
+        .map_err(|error| failed(error.into()))
 }
 
 fn cannot_start(what: &str, stderr: &str) -> Failure {
-    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    Failure::new(FailureKind::Scratch, format!("start a scratch server: {what}: {last}"))
-        .remedy("check free space in the temporary directory (TMPDIR) and the PostgreSQL binaries")
+    let last = stderr
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it said nothing");
+    Failure::new(
+        FailureKind::Scratch,
+        format!("start a scratch server: {what}: {last}"),
+    )
+    .remedy("check free space in the temporary directory (TMPDIR) and the PostgreSQL binaries")
 }
 
 /// A random number from the kernel.
@@ -211,8 +266,13 @@ pub fn random_id() -> Result<u32> {
 
 fn parent() -> PathBuf {
     let usual = std::env::temp_dir();
-    let socket = usual.as_os_str().len() + PREFIX.len() + "0123456789-01234567/s/.s.PGSQL.5432".len();
-    if socket > SOCKET_PATH_LIMIT { PathBuf::from("/tmp") } else { usual }
+    let socket =
+        usual.as_os_str().len() + PREFIX.len() + "0123456789-01234567/s/.s.PGSQL.5432".len();
+    if socket > SOCKET_PATH_LIMIT {
+        PathBuf::from("/tmp")
+    } else {
+        usual
+    }
 }
 
 fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
@@ -227,7 +287,11 @@ fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
     };
     make().map_err(|error| {
         let _ = remove(&directory);
-        Failure::io(format!("make scratch directory {}", directory.display()), error).remedy("make TMPDIR point to a writable directory")
+        Failure::io(
+            format!("make scratch directory {}", directory.display()),
+            error,
+        )
+        .remedy("make TMPDIR point to a writable directory")
     })?;
     Ok(directory)
 }
@@ -251,13 +315,21 @@ fn remove(directory: &Path) -> io::Result<()> {
 
 /// Our pid and start time: who has the same is us.
 fn owner() -> String {
-    format!("{} {}\n", std::process::id(), start_time(std::process::id()).unwrap_or_default())
+    format!(
+        "{} {}\n",
+        std::process::id(),
+        start_time(std::process::id()).unwrap_or_default()
+    )
 }
 
 /// Field 22 of /proc/PID/stat: ticks since boot; the fields before it end with the name in parentheses.
 fn start_time(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)
+        .map(str::to_owned)
 }
 
 /// Removes what killed runs left: directories whose maker is gone, and servers still running in them. Gives what was done.
@@ -265,15 +337,22 @@ pub fn sweep() -> Vec<String> {
     let mut done = Vec::new();
     for entry in fs::read_dir(parent()).into_iter().flatten().flatten() {
         let is_scratch = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let Ok(marker) = fs::read_to_string(entry.path().join(MARKER)) else { continue };
+        let Ok(marker) = fs::read_to_string(entry.path().join(MARKER)) else {
+            continue;
+        };
         let mut words = marker.split_whitespace();
-        let Some(pid) = words.next().and_then(|word| word.parse::<u32>().ok()) else { continue };
+        let Some(pid) = words.next().and_then(|word| word.parse::<u32>().ok()) else {
+            continue;
+        };
         if !is_scratch || start_time(pid).is_some_and(|time| Some(time.as_str()) == words.next()) {
             continue;
         }
         end_server(&entry.path().join("data"));
         if remove(&entry.path()).is_ok() {
-            done.push(format!("removed scratch server {}, which a killed run had left behind", entry.path().display()));
+            done.push(format!(
+                "removed scratch server {}, which a killed run had left behind",
+                entry.path().display()
+            ));
         }
     }
     done
@@ -282,10 +361,21 @@ pub fn sweep() -> Vec<String> {
 /// Ends a server that runs in this data directory.
 fn end_server(data: &Path) {
     let pid_file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    let Some(pid) = pid_file.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw) else { return };
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let Some(pid) = pid_file
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok())
+        .and_then(Pid::from_raw)
+    else {
+        return;
+    };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
     // The number may be another's by now; a postmaster works in its data directory.
-    if fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|directory| directory == data) {
+    if fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()))
+        .is_ok_and(|directory| directory == data)
+    {
         let _ = pidfd_send_signal(&handle, Signal::QUIT);
     }
 }

@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::SslMode;
@@ -28,30 +30,53 @@ pub fn connector(mode: SslMode, roots: Option<&Path>) -> Result<MakeRustlsConnec
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn verifier(mode: SslMode, roots: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Verifier> {
+fn verifier(
+    mode: SslMode,
+    roots: Option<&Path>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Verifier> {
     let trusted = match (mode, roots) {
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-            return Err(Failure::new(FailureKind::Config, format!("connect with sslmode {}: no certificate to trust is named", mode.as_str()))
-                .remedy("set sslrootcert (PGSSLROOTCERT) to a PEM file"));
+            return Err(Failure::new(
+                FailureKind::Config,
+                format!(
+                    "connect with sslmode {}: no certificate to trust is named",
+                    mode.as_str()
+                ),
+            )
+            .remedy("set sslrootcert (PGSSLROOTCERT) to a PEM file"));
         }
         // libpq: require with a root certificate at hand checks it like verify-ca.
-        (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, Some(path)) => Some(webpki(path, provider)?),
+        (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, Some(path)) => {
+            Some(webpki(path, provider)?)
+        }
         _ => None,
     };
-    Ok(Verifier { trusted, check_name: mode == SslMode::VerifyFull, provider: Arc::clone(provider) })
+    Ok(Verifier {
+        trusted,
+        check_name: mode == SslMode::VerifyFull,
+        provider: Arc::clone(provider),
+    })
 }
 
 fn webpki(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
     let failed = |cause: crate::error::Cause| {
-        Failure::new(FailureKind::Config, format!("read certificates to trust from {}", path.display()))
-            .because(cause)
-            .remedy("name a readable PEM file in sslrootcert")
+        Failure::new(
+            FailureKind::Config,
+            format!("read certificates to trust from {}", path.display()),
+        )
+        .because(cause)
+        .remedy("name a readable PEM file in sslrootcert")
     };
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.into()))? {
-        store.add(certificate.map_err(|error| failed(error.into()))?).map_err(|error| failed(error.into()))?;
+        store
+            .add(certificate.map_err(|error| failed(error.into()))?)
+            .map_err(|error| failed(error.into()))?;
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build().map_err(|error| failed(error.into()))
+    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+        .build()
+        .map_err(|error| failed(error.into()))
 }
 
 #[derive(Debug)]
@@ -70,14 +95,14 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, Error> {
-        let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
+        let Some(trusted) = &self.trusted else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match trusted.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             // The name is checked last, so everything else was in order.
-            Err(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
-                if !self.check_name =>
-            {
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.check_name => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }
@@ -88,7 +113,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -97,10 +127,17 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

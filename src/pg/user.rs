@@ -22,7 +22,10 @@ pub fn are_root() -> bool {
 /// binaries.
 pub fn to_drop_to() -> Vec<RunAs> {
     let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    ["nobody", "postgres"].iter().filter_map(|name| lookup(&text, name)).collect()
+    ["nobody", "postgres"]
+        .iter()
+        .filter_map(|name| lookup(&text, name))
+        .collect()
 }
 
 /// Our own user's name.
@@ -42,7 +45,11 @@ fn lookup(passwd: &str, wanted: &str) -> Option<RunAs> {
         let name = fields.next().filter(|name| *name == wanted)?;
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(RunAs { name: name.to_owned(), uid, gid })
+        Some(RunAs {
+            name: name.to_owned(),
+            uid,
+            gid,
+        })
     })
 }
 
@@ -53,7 +60,14 @@ mod tests {
     #[test]
     fn reads_passwd() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65533:nobody:/nonexistent:/usr/sbin/nologin\n";
-        assert_eq!(lookup(passwd, "nobody"), Some(RunAs { name: "nobody".into(), uid: 65534, gid: 65533 }));
+        assert_eq!(
+            lookup(passwd, "nobody"),
+            Some(RunAs {
+                name: "nobody".into(),
+                uid: 65534,
+                gid: 65533
+            })
+        );
         assert_eq!(lookup(passwd, "postgres"), None);
     }
 }

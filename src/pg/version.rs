@@ -14,13 +14,20 @@ pub struct Version {
 impl Version {
     /// Reads `server_version_num`: 150018 is 15.18.
     pub const fn from_number(number: u32) -> Self {
-        Self { major: number / 10_000, minor: number % 10_000 }
+        Self {
+            major: number / 10_000,
+            minor: number % 10_000,
+        }
     }
 
     /// Reads what `--version` prints, or a dump's `Dumped from database version`: the first number in it.
     pub fn from_text(text: &str) -> Option<Self> {
         let begin = text.find(|c: char| c.is_ascii_digit())?;
-        let number: String = text.get(begin..)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let number: String = text
+            .get(begin..)?
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .collect();
         let mut parts = number.split('.');
         let major = parts.next()?.parse().ok()?;
         // A pre-release like 18beta1 has no minor number.
@@ -41,9 +48,27 @@ mod tests {
 
     #[test]
     fn reads_all_forms() {
-        assert_eq!(Version::from_text("pg_dumpall (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(Version { major: 15, minor: 18 }));
-        assert_eq!(Version::from_text("initdb (PostgreSQL) 18beta1"), Some(Version { major: 18, minor: 0 }));
-        assert_eq!(Version::from_number(150_018), Version { major: 15, minor: 18 });
+        assert_eq!(
+            Version::from_text("pg_dumpall (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"),
+            Some(Version {
+                major: 15,
+                minor: 18
+            })
+        );
+        assert_eq!(
+            Version::from_text("initdb (PostgreSQL) 18beta1"),
+            Some(Version {
+                major: 18,
+                minor: 0
+            })
+        );
+        assert_eq!(
+            Version::from_number(150_018),
+            Version {
+                major: 15,
+                minor: 18
+            }
+        );
         assert_eq!(Version::from_text("no number"), None);
     }
 }

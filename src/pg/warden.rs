@@ -61,11 +61,19 @@ enum Woken {
 /// Runs the program to its end; the exit code is its own, 128 and its signal's number, or one of this module's.
 pub fn run(order: &Order) -> ExitCode {
     let code = watch(order).unwrap_or_else(|error| {
-        let program = order.command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = order
+            .command
+            .first()
+            .map(|program| program.to_string_lossy().into_owned())
+            .unwrap_or_default();
         eprintln!("could not run {program}: {error}");
         START_CODE
     });
-    if let Some(directory) = order.remove.as_ref().filter(|directory| directory.join(MARKER).exists()) {
+    if let Some(directory) = order
+        .remove
+        .as_ref()
+        .filter(|directory| directory.join(MARKER).exists())
+    {
         // Whoever waits for us checks that it is gone.
         let _ = fs::remove_dir_all(directory);
     }
@@ -75,11 +83,18 @@ pub fn run(order: &Order) -> ExitCode {
 fn watch(order: &Order) -> io::Result<u8> {
     let mut child = start(order)?;
     let deadline = Instant::now() + Duration::from_secs(order.deadline);
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("a process without a number"))?;
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::other("a process without a number"))?;
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
     let woken = wait(&handle, true, deadline)?;
     if !matches!(woken, Woken::Ended) {
-        let polite = if order.quit { Signal::QUIT } else { Signal::TERM };
+        let polite = if order.quit {
+            Signal::QUIT
+        } else {
+            Signal::TERM
+        };
         let _ = kill_process_group(pid, polite);
         wait(&handle, false, Instant::now() + GRACE)?;
     }
@@ -95,9 +110,15 @@ fn watch(order: &Order) -> io::Result<u8> {
 }
 
 fn start(order: &Order) -> io::Result<Child> {
-    let (program, arguments) = order.command.split_first().ok_or_else(|| io::Error::other("no program"))?;
+    let (program, arguments) = order
+        .command
+        .split_first()
+        .ok_or_else(|| io::Error::other("no program"))?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).process_group(0);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .process_group(0);
     if let (Some(uid), Some(gid)) = (order.uid, order.gid) {
         // The other user may not see where we are.
         command.uid(uid).gid(gid).current_dir("/");
@@ -108,7 +129,9 @@ fn start(order: &Order) -> io::Result<Child> {
 fn wait(handle: &impl AsFd, leash: bool, until: Instant) -> io::Result<Woken> {
     let stdin = io::stdin();
     loop {
-        let Some(left) = until.checked_duration_since(Instant::now()) else { return Ok(Woken::Deadline) };
+        let Some(left) = until.checked_duration_since(Instant::now()) else {
+            return Ok(Woken::Deadline);
+        };
         let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
         let mut ready = vec![PollFd::new(handle, PollFlags::IN)];
         if leash {

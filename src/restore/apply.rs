@@ -1,5 +1,6 @@
 //! Runs steps on a server, strictly: the first error ends it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -7,11 +8,13 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio_postgres::error::SqlState;
 
+use super::memberships::{self, Memberships};
 use super::steps::{Step, Steps};
 use crate::catalog::definitions::Definitions;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::{ServerError, Session, Target};
+use crate::pg::live;
 use crate::pg::measure::{enter_encoding, leave_encoding};
 use crate::sql::copy::CopyHeader;
 use crate::sql::encoding::decode;
@@ -44,15 +47,26 @@ pub async fn restore(
 ) -> Result<Restored> {
     let began = Instant::now();
     let mut steps = Steps::read(archive, progress);
-    let session = target.session(&target.database).await?;
-    let mut apply = Apply { target, session, database: String::new(), encoding: String::new(), tablespaces, restored: Restored::default() };
+    let (session, version, _) = live::open(target).await?;
+    let memberships = (version.major >= memberships::SINCE).then(Memberships::default);
+    let mut apply = Apply {
+        target,
+        session,
+        database: String::new(),
+        encoding: String::new(),
+        tablespaces,
+        memberships,
+        restored: Restored::default(),
+    };
     while let Some(step) = steps.receiver.recv().await {
         progress.check()?;
         match step {
             Step::Connect(name) => apply.connect(name).await?,
             Step::Statement(text, at) => apply.statement(&text, at).await?,
             Step::CopyBegin(header, text, at) => apply.copy(*header, &text, at, &mut steps).await?,
-            Step::CopyData(_) | Step::CopyEnd => return Err(refused("COPY data without a COPY", Position::default())),
+            Step::CopyData(_) | Step::CopyEnd => {
+                return Err(refused("COPY data without a COPY", Position::default()));
+            }
             Step::Refused(why, at) => return Err(refused(&why, at)),
         }
     }
@@ -63,7 +77,8 @@ pub async fn restore(
 }
 
 fn refused(why: &str, at: Position) -> Failure {
-    Failure::new(FailureKind::Unsafe, format!("restore: {at}: {why}")).remedy("treat the file as tampered with, and do not feed it to psql")
+    Failure::new(FailureKind::Unsafe, format!("restore: {at}: {why}"))
+        .remedy("treat the file as tampered with, and do not feed it to psql")
 }
 
 struct Apply<'a> {
@@ -74,6 +89,7 @@ struct Apply<'a> {
     /// The section's client_encoding; the session itself speaks UTF-8.
     encoding: String,
     tablespaces: &'a mut (dyn FnMut() -> Result<PathBuf> + Send),
+    memberships: Option<Memberships>,
     restored: Restored,
 }
 
@@ -89,8 +105,7 @@ impl Apply<'_> {
     async fn statement(&mut self, text: &[u8], at: Position) -> Result<()> {
         let decoded = decode(&self.encoding, text);
         let as_utf8 = decoded.as_ref().map_or(text, |text| text.as_bytes());
-        let rewritten;
-        let text = match statement::read(as_utf8) {
+        let rewritten = match statement::read(as_utf8) {
             Statement::Refused(why) => return Err(refused(why, at)),
             Statement::Set { name, value } if name == "client_encoding" => {
                 self.encoding = value;
@@ -99,41 +114,69 @@ impl Apply<'_> {
             Statement::CreateTablespace { location, .. } => {
                 let directory = (self.tablespaces)()?;
                 let text = String::from_utf8_lossy(as_utf8);
-                rewritten = text.replace(&quote_literal(&location), &quote_literal(&directory.to_string_lossy()));
-                rewritten.as_str()
+                Some(text.replace(
+                    &quote_literal(&location),
+                    &quote_literal(&directory.to_string_lossy()),
+                ))
             }
-            _ => match &decoded {
-                Some(text) => text.as_ref(),
-                None => {
-                    rewritten = as_bytes(text);
-                    &rewritten
-                }
-            },
+            Statement::Privilege => self.memberships.as_mut().and_then(|memberships| {
+                memberships.rewrite(&String::from_utf8_lossy(as_utf8), &self.target.user)
+            }),
+            _ => None,
+        };
+        let text = match (rewritten, decoded) {
+            (Some(text), _) => Cow::Owned(text),
+            (None, Some(text)) => text,
+            (None, None) => Cow::Owned(as_bytes(text)),
         };
         self.restored.statements += 1;
-        self.restored.definitions.add(&self.database, text.as_bytes());
-        match self.session.execute_typed(text, &[]).await {
+        self.restored
+            .definitions
+            .add(&self.database, text.as_bytes());
+        match self.session.execute_typed(&text, &[]).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(text, at, &error)),
+            Err(error) => Err(self.failed(&text, at, &error)),
         }
     }
 
-    async fn copy(&mut self, header: CopyHeader, text: &[u8], at: Position, steps: &mut Steps) -> Result<()> {
-        let text = decode(&self.encoding, text).ok_or_else(|| refused("a name that is not in the section's encoding", at))?;
+    async fn copy(
+        &mut self,
+        header: CopyHeader,
+        text: &[u8],
+        at: Position,
+        steps: &mut Steps,
+    ) -> Result<()> {
+        let text = decode(&self.encoding, text)
+            .ok_or_else(|| refused("a name that is not in the section's encoding", at))?;
         let place = format!("COPY {}", header.table);
-        let statement = self.session.prepare(&text).await.map_err(|error| self.failed(&place, at, &error))?;
+        let statement = self
+            .session
+            .prepare(&text)
+            .await
+            .map_err(|error| self.failed(&place, at, &error))?;
         enter_encoding(&self.session, &self.encoding).await?;
-        let sink = self.session.copy_in::<_, Bytes>(&statement).await.map_err(|error| self.failed(&place, at, &error))?;
+        let sink = self
+            .session
+            .copy_in::<_, Bytes>(&statement)
+            .await
+            .map_err(|error| self.failed(&place, at, &error))?;
         let mut sink = Box::pin(sink);
         loop {
             match steps.receiver.recv().await {
-                Some(Step::CopyData(data)) => sink.send(data).await.map_err(|error| self.failed(&place, at, &error))?,
+                Some(Step::CopyData(data)) => sink
+                    .send(data)
+                    .await
+                    .map_err(|error| self.failed(&place, at, &error))?,
                 Some(Step::CopyEnd) => break,
                 // Dropping the sink tells the server that the copy failed; nothing of it stays.
                 _ => return Err(refused("COPY data without an end", at)),
             }
         }
-        self.restored.rows += sink.as_mut().finish().await.map_err(|error| self.failed(&place, at, &error))?;
+        self.restored.rows += sink
+            .as_mut()
+            .finish()
+            .await
+            .map_err(|error| self.failed(&place, at, &error))?;
         self.restored.tables += 1;
         leave_encoding(&self.session, &self.encoding).await
     }
@@ -142,7 +185,9 @@ impl Apply<'_> {
         let shown: String = text.chars().take(120).collect();
         let what = format!("restore database {}: {at}: {shown:?}", self.database);
         let (kind, remedy) = judge(error);
-        Failure::new(kind, what).because(ServerError::from(error)).remedy(remedy)
+        Failure::new(kind, what)
+            .because(ServerError::from(error))
+            .remedy(remedy)
     }
 }
 
@@ -150,32 +195,53 @@ impl Apply<'_> {
 /// SQL_ASCII anything goes.
 fn as_bytes(text: &[u8]) -> String {
     let hex = crate::ledger::hex(text);
-    format!("DO $pgvigil$ BEGIN EXECUTE convert_from(decode('{hex}', 'hex'), 'SQL_ASCII'); END $pgvigil$")
+    format!(
+        "DO $pgvigil$ BEGIN EXECUTE convert_from(decode('{hex}', 'hex'), 'SQL_ASCII'); END $pgvigil$"
+    )
 }
 
 /// Whether an error speaks against the backup or against the server it is restored into.
 fn judge(error: &tokio_postgres::Error) -> (FailureKind, &'static str) {
     let Some(code) = error.code() else {
-        return (FailureKind::Scratch, "the scratch server ended or cannot be reached: look at memory and disk space, and drill again");
+        return (
+            FailureKind::Scratch,
+            "the scratch server ended or cannot be reached: look at memory and disk space, and drill again",
+        );
     };
     let class = code.code().get(..2).unwrap_or("");
     let message = error.as_db_error().map_or("", |error| error.message());
     match class {
-        "53" | "57" | "58" | "08" | "XX" if !message.contains("extension") => {
-            (FailureKind::Scratch, "the scratch server lacks room or memory, or was ended: mend that and drill again")
+        "53" | "57" | "58" | "08" | "XX" if !message.contains("extension") => (
+            FailureKind::Scratch,
+            "the scratch server lacks room or memory, or was ended: mend that and drill again",
+        ),
+        _ if message.contains("extension")
+            && [SqlState::FEATURE_NOT_SUPPORTED, SqlState::UNDEFINED_FILE].contains(code) =>
+        {
+            (
+                FailureKind::Scratch,
+                "install the extension's package where the drill runs, then drill again",
+            )
         }
-        _ if message.contains("extension") && [SqlState::FEATURE_NOT_SUPPORTED, SqlState::UNDEFINED_FILE].contains(code) => {
-            (FailureKind::Scratch, "install the extension's package where the drill runs, then drill again")
+        _ if message.contains("could not access file") => (
+            FailureKind::Scratch,
+            "install the package that holds this library where the drill runs, then drill again",
+        ),
+        _ if message.contains("locale name")
+            || message.contains("collation") && message.contains("does not exist") =>
+        {
+            (
+                FailureKind::Scratch,
+                "generate that locale where the drill runs, then drill again",
+            )
         }
-        _ if message.contains("could not access file") => {
-            (FailureKind::Scratch, "install the package that holds this library where the drill runs, then drill again")
-        }
-        _ if message.contains("locale name") || message.contains("collation") && message.contains("does not exist") => {
-            (FailureKind::Scratch, "generate that locale where the drill runs, then drill again")
-        }
-        "42" if message.contains("unrecognized configuration parameter") => {
-            (FailureKind::Scratch, "drill with PostgreSQL binaries of the dump's version or newer")
-        }
-        _ => (FailureKind::RestoreFailed, "this backup does not restore: keep an older proven one and take a new one"),
+        "42" if message.contains("unrecognized configuration parameter") => (
+            FailureKind::Scratch,
+            "drill with PostgreSQL binaries of the dump's version or newer",
+        ),
+        _ => (
+            FailureKind::RestoreFailed,
+            "this backup does not restore: keep an older proven one and take a new one",
+        ),
     }
 }

@@ -6,6 +6,7 @@
 //! protocol takes no more), is read first, and is refused if no dump holds it.
 
 pub mod apply;
+mod memberships;
 pub mod steps;
 
 pub use apply::{Restored, restore};

@@ -55,7 +55,9 @@ impl Steps {
     /// Waits for the reader after the last step: whether the archive was read to its end.
     pub async fn finish(self) -> Result<()> {
         drop(self.receiver);
-        self.reading.await.map_err(|error| Failure::new(FailureKind::Io, "read the archive: a thread broke").because(error))?
+        self.reading.await.map_err(|error| {
+            Failure::new(FailureKind::Io, "read the archive: a thread broke").because(error)
+        })?
     }
 }
 
@@ -77,13 +79,19 @@ impl Sink for Forward {
             Event::Comment(..) => return,
             Event::CopyData(data) => Step::CopyData(Bytes::copy_from_slice(data)),
             Event::CopyEnd(_) => Step::CopyEnd,
-            Event::CopyBegin(header, statement) => Step::CopyBegin(header, statement.text.to_vec(), statement.at),
-            Event::Statement(statement) if statement.whole => Step::Statement(statement.text.to_vec(), statement.at),
-            Event::Statement(statement) => Step::Refused("a statement longer than 64 MiB".to_owned(), statement.at),
+            Event::CopyBegin(header, statement) => {
+                Step::CopyBegin(header, statement.text.to_vec(), statement.at)
+            }
+            Event::Statement(statement) if statement.whole => {
+                Step::Statement(statement.text.to_vec(), statement.at)
+            }
+            Event::Statement(statement) => {
+                Step::Refused("a statement longer than 64 MiB".to_owned(), statement.at)
+            }
             Event::Malformed(why, at) => Step::Refused(why.to_owned(), at),
             Event::Meta { line, at, inside } => match meta::parse(line) {
                 Meta::Connect(name) if !inside => Step::Connect(name),
-                Meta::Restrict(_) | Meta::Unrestrict(_) if !inside => return,
+                Meta::Restrict(_) | Meta::Unrestrict(_) | Meta::RawEncoding if !inside => return,
                 _ => Step::Refused("a backslash command".to_owned(), at),
             },
         };
@@ -94,7 +102,10 @@ impl Sink for Forward {
 fn read(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()> {
     let failed = |error| Failure::io(format!("read archive {}", archive.display()), error);
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
-    let mut forward = Forward { sender, closed: false };
+    let mut forward = Forward {
+        sender,
+        closed: false,
+    };
     let mut sink = |text: &[u8]| {
         scanner.feed(text, &mut forward);
         progress.add(text.len() as u64);
@@ -102,12 +113,21 @@ fn read(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()>
     };
     let (_, summary) = file::read(archive, Known::default(), &mut sink).map_err(failed)?;
     progress.check()?;
-    let fault = summary.findings.errors().next().map(|finding| format!("{}: {}", finding.place, finding.message));
-    let open = scanner.at_rest().err().map(|open| format!("the dump ends {open}"));
+    let fault = summary
+        .findings
+        .errors()
+        .next()
+        .map(|finding| format!("{}: {}", finding.place, finding.message));
+    let open = scanner
+        .at_rest()
+        .err()
+        .map(|open| format!("the dump ends {open}"));
     match fault.or(open) {
-        Some(why) if !forward.closed => {
-            Err(Failure::new(FailureKind::Damaged, format!("read archive {}: {why}", archive.display())).remedy("use another backup"))
-        }
+        Some(why) if !forward.closed => Err(Failure::new(
+            FailureKind::Damaged,
+            format!("read archive {}: {why}", archive.display()),
+        )
+        .remedy("use another backup")),
         _ => Ok(()),
     }
 }

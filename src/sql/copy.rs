@@ -31,7 +31,11 @@ pub fn header(statement: &[u8]) -> Option<CopyHeader> {
             }
         }
     }
-    (tokens.keywords(&["from", "stdin"]) && tokens.at_end()).then_some(CopyHeader { schema, table, columns })
+    (tokens.keywords(&["from", "stdin"]) && tokens.at_end()).then_some(CopyHeader {
+        schema,
+        table,
+        columns,
+    })
 }
 
 #[cfg(test)]
@@ -40,7 +44,8 @@ mod tests {
 
     #[test]
     fn reads_names_as_pg_dump_quotes_them() {
-        let header = header(br#"COPY public."weird""na me\." (a, "B c") FROM stdin;"#).expect("a header");
+        let header =
+            header(br#"COPY public."weird""na me\." (a, "B c") FROM stdin;"#).expect("a header");
         assert_eq!(header.schema.as_deref(), Some("public"));
         assert_eq!(header.table, r#"weird"na me\."#);
         assert_eq!(header.columns, ["a", "B c"]);
@@ -48,7 +53,10 @@ mod tests {
 
     #[test]
     fn a_table_without_columns_has_none() {
-        assert_eq!(header(b"COPY public.empty  FROM stdin;").map(|header| header.columns), Some(vec![]));
+        assert_eq!(
+            header(b"COPY public.empty  FROM stdin;").map(|header| header.columns),
+            Some(vec![])
+        );
     }
 
     #[test]

@@ -12,16 +12,26 @@ pub fn decode<'a>(encoding: &str, text: &'a [u8]) -> Option<Cow<'a, str>> {
     {
         return Some(Cow::Borrowed(text));
     }
-    if matches!(encoding.to_ascii_uppercase().as_str(), "LATIN1" | "ISO88591") {
+    if matches!(
+        encoding.to_ascii_uppercase().as_str(),
+        "LATIN1" | "ISO88591"
+    ) {
         // Every byte is its code point; the web's latin1 is another encoding.
-        return Some(text.iter().map(|byte| char::from(*byte)).collect::<String>().into());
+        return Some(
+            text.iter()
+                .map(|byte| char::from(*byte))
+                .collect::<String>()
+                .into(),
+        );
     }
     known(encoding)?.decode_without_bom_handling_and_without_replacement(text)
 }
 
 /// Whether a client_encoding is UTF-8, which is also what no setting means.
 pub fn is_utf8(encoding: &str) -> bool {
-    encoding.is_empty() || encoding.eq_ignore_ascii_case("UTF8") || encoding.eq_ignore_ascii_case("UNICODE")
+    encoding.is_empty()
+        || encoding.eq_ignore_ascii_case("UTF8")
+        || encoding.eq_ignore_ascii_case("UNICODE")
 }
 
 /// PostgreSQL's names for what the WHATWG standard calls otherwise.
@@ -50,7 +60,11 @@ fn known(encoding: &str) -> Option<&'static Encoding> {
         "BIG5" => "big5",
         "SJIS" => "shift_jis",
         "GB18030" => "gb18030",
-        other => return Encoding::for_label(format!("windows-{}", other.strip_prefix("WIN")?).as_bytes()),
+        other => {
+            return Encoding::for_label(
+                format!("windows-{}", other.strip_prefix("WIN")?).as_bytes(),
+            );
+        }
     };
     Encoding::for_label(label.as_bytes())
 }

@@ -22,20 +22,29 @@ const MAX_TAG: usize = 255;
 enum State {
     Plain,
     /// In '…'; `escapes` says whether a backslash escapes.
-    Quote { escapes: bool },
+    Quote {
+        escapes: bool,
+    },
     /// After a backslash in an E'' string.
     QuoteEscape,
     /// After a `'` that may have closed a string.
-    QuoteEnd { escapes: bool },
+    QuoteEnd {
+        escapes: bool,
+    },
     DoubleQuote,
     Dash,
     LineComment,
     Slash,
-    BlockComment { depth: u32, last: u8 },
+    BlockComment {
+        depth: u32,
+        last: u8,
+    },
     /// After `$`, reading the tag.
     DollarTag,
     /// In a dollar-quoted body; `matched` bytes of the closing tag seen.
-    DollarBody { matched: usize },
+    DollarBody {
+        matched: usize,
+    },
 }
 
 /// The machine; one per statement, [`Lexer::reset`] between them.
@@ -124,7 +133,11 @@ impl Lexer {
                 } else {
                     self.state = State::Plain;
                     self.previous = b'\'';
-                    self.resume = if escapes { Resume::SameLine } else { Resume::No };
+                    self.resume = if escapes {
+                        Resume::SameLine
+                    } else {
+                        Resume::No
+                    };
                     return self.plain(byte);
                 }
             }
@@ -172,8 +185,14 @@ impl Lexer {
                 self.previous = b' ';
                 State::Plain
             }
-            (b'*', b'/') => State::BlockComment { depth: depth - 1, last: 0 },
-            (b'/', b'*') => State::BlockComment { depth: depth.saturating_add(1), last: 0 },
+            (b'*', b'/') => State::BlockComment {
+                depth: depth - 1,
+                last: 0,
+            },
+            (b'/', b'*') => State::BlockComment {
+                depth: depth.saturating_add(1),
+                last: 0,
+            },
             _ => State::BlockComment { depth, last: byte },
         };
     }
@@ -183,7 +202,9 @@ impl Lexer {
         if byte == b'$' {
             self.tag.push(byte);
             self.state = State::DollarBody { matched: 0 };
-        } else if self.tag.len() < MAX_TAG && (is_word_start(byte) || (!first && byte.is_ascii_digit())) {
+        } else if self.tag.len() < MAX_TAG
+            && (is_word_start(byte) || (!first && byte.is_ascii_digit()))
+        {
             self.tag.push(byte);
         } else {
             // Not a quote after all: a parameter like $1, or a stray dollar.
@@ -196,7 +217,11 @@ impl Lexer {
 
     fn dollar_body(&mut self, matched: usize, byte: u8) {
         // The tag holds `$` at both ends only, so a failed match can begin anew at this byte at the most.
-        let matched = if self.tag.get(matched) == Some(&byte) { matched + 1 } else { usize::from(byte == b'$') };
+        let matched = if self.tag.get(matched) == Some(&byte) {
+            matched + 1
+        } else {
+            usize::from(byte == b'$')
+        };
         self.state = if matched == self.tag.len() {
             self.previous = b'$';
             State::Plain
@@ -228,7 +253,9 @@ impl Lexer {
             b'\'' => {
                 let resumed = self.resume == Resume::NewLine;
                 self.resume = Resume::No;
-                self.state = State::Quote { escapes: escape_prefix || resumed || self.backslash_quotes };
+                self.state = State::Quote {
+                    escapes: escape_prefix || resumed || self.backslash_quotes,
+                };
             }
             b'-' => self.state = State::Dash,
             b'/' => self.state = State::Slash,
@@ -263,12 +290,17 @@ impl Lexer {
         let word = self.word.get(..length).unwrap_or(&[]);
         if let Some(slot) = self.initials.get_mut(self.words) {
             *slot = match word {
-                b"create" | b"function" | b"procedure" | b"or" | b"replace" => word.first().copied().unwrap_or(0),
+                b"create" | b"function" | b"procedure" | b"or" | b"replace" => {
+                    word.first().copied().unwrap_or(0)
+                }
                 _ => b'?',
             };
         }
         self.words += 1;
-        let routine = matches!(self.initials, [b'c', b'f' | b'p', ..] | [b'c', b'o', b'r', b'f' | b'p']);
+        let routine = matches!(
+            self.initials,
+            [b'c', b'f' | b'p', ..] | [b'c', b'o', b'r', b'f' | b'p']
+        );
         if routine && self.parens == 0 {
             match word {
                 b"begin" => self.blocks = self.blocks.saturating_add(1),
@@ -326,7 +358,9 @@ mod tests {
         one_statement("SELECT 1 /* ; /* ; */ ; */;");
         one_statement("SELECT 1 -- ;\n;");
         one_statement("CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);");
-        one_statement("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 ELSE 2 END; END;");
+        one_statement(
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 ELSE 2 END; END;",
+        );
         one_statement("CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END;");
         one_statement("SELECT $1;");
         one_statement("SELECT a$b$;");
@@ -349,7 +383,10 @@ mod tests {
     fn backslash_quotes_follow_the_setting() {
         let mut lexer = Lexer::new();
         lexer.set_backslash_quotes(true);
-        let steps: Vec<_> = r"SELECT '\';';".bytes().map(|byte| lexer.step(byte)).collect();
+        let steps: Vec<_> = r"SELECT '\';';"
+            .bytes()
+            .map(|byte| lexer.step(byte))
+            .collect();
         assert_eq!(steps.iter().filter(|step| **step == Step::End).count(), 1);
         assert_eq!(steps.last(), Some(&Step::End));
     }

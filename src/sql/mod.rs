@@ -1,12 +1,12 @@
 //! The dump language: bytes in, events out. No I/O.
 //!
 //! What pg_dump and pg_dumpall write (plain format, any version from 9.6) is SQL statements, `--` comment lines, COPY data
-//! and four backslash commands. The accepted grammar:
+//! and a few backslash commands. The accepted grammar:
 //!
 //! ```text
 //! dump      = { blank | comment | meta | statement | copy }
 //! comment   = "--" text LF                          the TOC headers and the begin and end markers
-//! meta      = "\connect" … LF | "\restrict" KEY LF | "\unrestrict" KEY LF
+//! meta      = "\connect" … LF | "\restrict" KEY LF | "\unrestrict" KEY LF | "\encoding SQL_ASCII" LF
 //! statement = SQL text up to ";" outside of quotes, parentheses and BEGIN ATOMIC bodies
 //! copy      = "COPY" name [columns] "FROM stdin;" LF { row LF } "\." LF
 //! ```

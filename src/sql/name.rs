@@ -8,7 +8,11 @@ pub fn quote_identifier(name: &str) -> String {
 /// `text` as an SQL literal that reads the same whatever standard_conforming_strings says.
 pub fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// `schema.name`, quoted.
@@ -21,7 +25,10 @@ pub fn quote_columns(columns: &[String]) -> String {
     if columns.is_empty() {
         return String::new();
     }
-    let list: Vec<_> = columns.iter().map(|column| quote_identifier(column)).collect();
+    let list: Vec<_> = columns
+        .iter()
+        .map(|column| quote_identifier(column))
+        .collect();
     format!(" ({})", list.join(", "))
 }
 
@@ -34,7 +41,10 @@ mod tests {
         assert_eq!(quote_identifier(r#"weird"na me\."#), r#""weird""na me\.""#);
         assert_eq!(quote_literal(r"a'b\c"), r"E'a''b\\c'");
         assert_eq!(quote_literal("plain"), "'plain'");
-        assert_eq!(quote_columns(&["a".into(), "B c".into()]), r#" ("a", "B c")"#);
+        assert_eq!(
+            quote_columns(&["a".into(), "B c".into()]),
+            r#" ("a", "B c")"#
+        );
         assert_eq!(quote_columns(&[]), "");
     }
 }

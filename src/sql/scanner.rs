@@ -85,7 +85,9 @@ enum Mode {
     /// After one `-` between statements.
     Dash,
     Comment,
-    Meta { inside: bool },
+    Meta {
+        inside: bool,
+    },
     Statement,
     /// After `COPY … FROM stdin;`, before its newline.
     CopyNewline,
@@ -184,11 +186,15 @@ impl Scanner {
     fn keep(&mut self, bytes: &[u8], limit: usize) {
         let room = limit.saturating_sub(self.text.len());
         self.whole &= bytes.len() <= room;
-        self.text.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(&[]));
+        self.text
+            .extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or(&[]));
     }
 
     fn between(&mut self, input: &[u8], sink: &mut impl Sink) -> usize {
-        let blank = input.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'\x0b').count();
+        let blank = input
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace() || **byte == b'\x0b')
+            .count();
         let (blanks, rest) = input.split_at(blank);
         self.advance(blanks);
         match rest.first() {
@@ -237,7 +243,11 @@ impl Scanner {
         }
         let at = self.start;
         match self.mode {
-            Mode::Meta { inside } => sink.event(Event::Meta { line: &self.text, at, inside }),
+            Mode::Meta { inside } => sink.event(Event::Meta {
+                line: &self.text,
+                at,
+                inside,
+            }),
             _ => sink.event(Event::Comment(&self.text, at)),
         }
         self.advance(b"\n");
@@ -273,7 +283,12 @@ impl Scanner {
     }
 
     fn end_statement(&mut self, sink: &mut impl Sink) {
-        let statement = Statement { text: &self.text, whole: self.whole, at: self.start, end: self.here.offset };
+        let statement = Statement {
+            text: &self.text,
+            whole: self.whole,
+            at: self.start,
+            end: self.here.offset,
+        };
         self.mode = Mode::Between;
         match copy::header(statement.text) {
             Some(header) if statement.whole => {
@@ -355,7 +370,12 @@ fn find_line_end_before_marker(input: &[u8]) -> Option<usize> {
     let found = memchr::memmem::find(input, b"\n\\.");
     // The last bytes may hold the beginning of one.
     let tail = input.len().saturating_sub(2);
-    found.or_else(|| input.get(tail..).and_then(|end| memchr::memmem::find(end, b"\n\\")).map(|at| tail + at))
+    found.or_else(|| {
+        input
+            .get(tail..)
+            .and_then(|end| memchr::memmem::find(end, b"\n\\"))
+            .map(|at| tail + at)
+    })
 }
 
 #[cfg(test)]

@@ -67,7 +67,9 @@ pub enum LargeObject {
 }
 
 /// Leading keywords after which anything goes.
-const DDL: [&str; 8] = ["create", "drop", "comment", "security", "refresh", "begin", "commit", "reset"];
+const DDL: [&str; 8] = [
+    "create", "drop", "comment", "security", "refresh", "begin", "commit", "reset",
+];
 
 /// Reads a statement's text (with its `;`).
 pub fn read(text: &[u8]) -> Statement {
@@ -95,7 +97,9 @@ pub(super) fn standard_conforming_strings(text: &[u8]) -> Option<bool> {
         return None;
     }
     match read(text) {
-        Statement::Set { name, value } if name == "standard_conforming_strings" => Some(!value.eq_ignore_ascii_case("off")),
+        Statement::Set { name, value } if name == "standard_conforming_strings" => {
+            Some(!value.eq_ignore_ascii_case("off"))
+        }
         _ => None,
     }
 }
@@ -116,7 +120,10 @@ fn set(mut tokens: Tokens<'_>) -> Statement {
     }
     let value = match tokens.next() {
         Some(Token::Number(digits)) => String::from_utf8_lossy(digits).into_owned(),
-        Some(token) => token.literal().or_else(|| token.identifier()).unwrap_or_default(),
+        Some(token) => token
+            .literal()
+            .or_else(|| token.identifier())
+            .unwrap_or_default(),
         None => String::new(),
     };
     Statement::Set { name, value }
@@ -129,24 +136,45 @@ fn select(mut tokens: Tokens<'_>) -> Statement {
     if star && !tokens.keyword("from") {
         return UNKNOWN;
     }
-    let Some((schema, function)) = tokens.qualified_name() else { return UNKNOWN };
+    let Some((schema, function)) = tokens.qualified_name() else {
+        return UNKNOWN;
+    };
     if schema.is_some_and(|schema| schema != "pg_catalog") || !tokens.symbol(b'(') {
         return UNKNOWN;
     }
-    let Some(arguments) = literal_arguments(&mut tokens) else { return UNKNOWN };
+    let Some(arguments) = literal_arguments(&mut tokens) else {
+        return UNKNOWN;
+    };
     let text = |index: usize| arguments.get(index).map_or("", String::as_str);
     match (function.as_str(), arguments.len()) {
         ("setval", 3) => {
-            let Some((schema, sequence)) = Tokens::new(text(0).as_bytes()).qualified_name() else { return UNKNOWN };
-            let Ok(value) = text(1).parse() else { return UNKNOWN };
-            Statement::SetSequence { schema, sequence, value, called: text(2) == "true" }
+            let Some((schema, sequence)) = Tokens::new(text(0).as_bytes()).qualified_name() else {
+                return UNKNOWN;
+            };
+            let Ok(value) = text(1).parse() else {
+                return UNKNOWN;
+            };
+            Statement::SetSequence {
+                schema,
+                sequence,
+                value,
+                called: text(2) == "true",
+            }
         }
-        ("lo_create", 1) => oid(text(0)).map_or(UNKNOWN, |oid| Statement::LargeObject(LargeObject::Create(oid))),
-        ("lo_open", 2) => oid(text(0)).map_or(UNKNOWN, |oid| Statement::LargeObject(LargeObject::Open(oid))),
-        ("lowrite", 2) => unhex(text(1)).map_or(UNKNOWN, |data| Statement::LargeObject(LargeObject::Write(data))),
+        ("lo_create", 1) => oid(text(0)).map_or(UNKNOWN, |oid| {
+            Statement::LargeObject(LargeObject::Create(oid))
+        }),
+        ("lo_open", 2) => oid(text(0)).map_or(UNKNOWN, |oid| {
+            Statement::LargeObject(LargeObject::Open(oid))
+        }),
+        ("lowrite", 2) => unhex(text(1)).map_or(UNKNOWN, |data| {
+            Statement::LargeObject(LargeObject::Write(data))
+        }),
         ("lo_close", 1) => Statement::LargeObject(LargeObject::Close),
         ("set_config", 3) | ("lo_unlink", 1) => Statement::Ordinary,
-        (stats, _) if stats.starts_with("pg_restore_") && stats.ends_with("_stats") => Statement::Ordinary,
+        (stats, _) if stats.starts_with("pg_restore_") && stats.ends_with("_stats") => {
+            Statement::Ordinary
+        }
         _ => UNKNOWN,
     }
 }
@@ -159,7 +187,9 @@ fn literal_arguments(tokens: &mut Tokens<'_>) -> Option<Vec<String>> {
         let value = match tokens.next()? {
             Token::Literal(text) => String::from_utf8_lossy(&text).into_owned(),
             Token::Number(digits) => String::from_utf8_lossy(digits).into_owned(),
-            token if token.is("true") || token.is("false") || token.is("null") => token.identifier()?,
+            token if token.is("true") || token.is("false") || token.is("null") => {
+                token.identifier()?
+            }
             _ => return None,
         };
         arguments.push(if negative { format!("-{value}") } else { value });
@@ -186,13 +216,26 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     if !odd.is_empty() {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect()
 }
 
 fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
-    let kind = tokens.next().and_then(|token| token.identifier()).unwrap_or_default();
-    if !matches!(kind.as_str(), "database" | "role" | "user" | "tablespace" | "extension") {
+    let kind = tokens
+        .next()
+        .and_then(|token| token.identifier())
+        .unwrap_or_default();
+    if !matches!(
+        kind.as_str(),
+        "database" | "role" | "user" | "tablespace" | "extension"
+    ) {
         return Statement::Ordinary;
     }
     tokens.keywords(&["if", "not", "exists"]);
@@ -213,7 +256,10 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
 
 fn tablespace(text: &[u8], name: String) -> Statement {
     let mut tokens = Tokens::new(text).skip_while(|token| !token.is("location"));
-    match (tokens.next(), tokens.next().and_then(|token| token.literal())) {
+    match (
+        tokens.next(),
+        tokens.next().and_then(|token| token.literal()),
+    ) {
         (Some(_), Some(location)) => Statement::CreateTablespace { name, location },
         _ => Statement::Refused("CREATE TABLESPACE without a location"),
     }
@@ -246,7 +292,8 @@ fn alter(mut tokens: Tokens<'_>) -> Statement {
 
 /// pg_dumpall's way to drop a template database.
 fn update(mut tokens: Tokens<'_>) -> Statement {
-    let expected = tokens.qualified_name() == Some((Some("pg_catalog".into()), "pg_database".into()))
+    let expected = tokens.qualified_name()
+        == Some((Some("pg_catalog".into()), "pg_database".into()))
         && tokens.keywords(&["set", "datistemplate"])
         && tokens.symbol(b'=')
         && (tokens.keyword("false") || tokens.keyword("true"))
@@ -254,7 +301,11 @@ fn update(mut tokens: Tokens<'_>) -> Statement {
         && tokens.symbol(b'=')
         && matches!(tokens.next(), Some(Token::Literal(_)))
         && tokens.at_end();
-    if expected { Statement::Ordinary } else { Statement::Refused("an UPDATE that no dump holds") }
+    if expected {
+        Statement::Ordinary
+    } else {
+        Statement::Refused("an UPDATE that no dump holds")
+    }
 }
 
 fn copy(text: &[u8]) -> Statement {
@@ -325,7 +376,10 @@ mod tests {
             "EXECUTE x;",
             "(SELECT 1);",
         ] {
-            assert!(matches!(read(text.as_bytes()), Statement::Refused(_)), "{text}");
+            assert!(
+                matches!(read(text.as_bytes()), Statement::Refused(_)),
+                "{text}"
+            );
         }
     }
 
@@ -333,15 +387,38 @@ mod tests {
     fn reads_values() {
         assert_eq!(
             read(br#"SELECT pg_catalog.setval('public."S e"', -5, true);"#),
-            Statement::SetSequence { schema: Some("public".into()), sequence: "S e".into(), value: -5, called: true }
+            Statement::SetSequence {
+                schema: Some("public".into()),
+                sequence: "S e".into(),
+                value: -5,
+                called: true
+            }
         );
-        assert_eq!(read(br"SELECT pg_catalog.lowrite(0, '\x0aFF');"), Statement::LargeObject(LargeObject::Write(vec![10, 255])));
-        assert_eq!(read(b"CREATE DATABASE \"we'ird\" WITH TEMPLATE = template0;"), Statement::CreateDatabase("we'ird".into()));
+        assert_eq!(
+            read(br"SELECT pg_catalog.lowrite(0, '\x0aFF');"),
+            Statement::LargeObject(LargeObject::Write(vec![10, 255]))
+        );
+        assert_eq!(
+            read(b"CREATE DATABASE \"we'ird\" WITH TEMPLATE = template0;"),
+            Statement::CreateDatabase("we'ird".into())
+        );
         assert_eq!(
             read(b"CREATE TABLESPACE ts OWNER postgres LOCATION '/data/ts';"),
-            Statement::CreateTablespace { name: "ts".into(), location: "/data/ts".into() }
+            Statement::CreateTablespace {
+                name: "ts".into(),
+                location: "/data/ts".into()
+            }
         );
-        assert_eq!(read(b"SET client_encoding = 'UTF8';"), Statement::Set { name: "client_encoding".into(), value: "UTF8".into() });
-        assert_eq!(standard_conforming_strings(b"SET standard_conforming_strings = off;"), Some(false));
+        assert_eq!(
+            read(b"SET client_encoding = 'UTF8';"),
+            Statement::Set {
+                name: "client_encoding".into(),
+                value: "UTF8".into()
+            }
+        );
+        assert_eq!(
+            standard_conforming_strings(b"SET standard_conforming_strings = off;"),
+            Some(false)
+        );
     }
 }

@@ -114,7 +114,10 @@ impl<'a> Tokens<'a> {
     fn skip_blank(&mut self) {
         loop {
             let rest = self.rest();
-            let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let blank = rest
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
             self.at += blank;
             let rest = self.rest();
             if rest.starts_with(b"--") {
@@ -168,18 +171,34 @@ impl<'a> Iterator for Tokens<'a> {
         let rest = self.rest();
         let first = *rest.first()?;
         let (token, length) = match first {
-            b'\'' => self.quoted(0, b'\'', false).map_or((Token::Opaque, rest.len()), |(text, n)| (Token::Literal(text), n)),
-            b'e' | b'E' if rest.get(1) == Some(&b'\'') => {
-                self.quoted(1, b'\'', true).map_or((Token::Opaque, rest.len()), |(text, n)| (Token::Literal(text), n))
-            }
-            b'"' => self.quoted(0, b'"', false).map_or((Token::Opaque, rest.len()), |(text, n)| (Token::Quoted(text), n)),
+            b'\'' => self
+                .quoted(0, b'\'', false)
+                .map_or((Token::Opaque, rest.len()), |(text, n)| {
+                    (Token::Literal(text), n)
+                }),
+            b'e' | b'E' if rest.get(1) == Some(&b'\'') => self
+                .quoted(1, b'\'', true)
+                .map_or((Token::Opaque, rest.len()), |(text, n)| {
+                    (Token::Literal(text), n)
+                }),
+            b'"' => self
+                .quoted(0, b'"', false)
+                .map_or((Token::Opaque, rest.len()), |(text, n)| {
+                    (Token::Quoted(text), n)
+                }),
             b'$' | b'\\' => (Token::Opaque, rest.len()),
             b'0'..=b'9' => {
-                let n = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'.').count();
+                let n = rest
+                    .iter()
+                    .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'.')
+                    .count();
                 (Token::Number(rest.get(..n).unwrap_or(rest)), n)
             }
             _ if is_word(first) => {
-                let n = rest.iter().take_while(|byte| is_word(**byte) || byte.is_ascii_digit() || **byte == b'$').count();
+                let n = rest
+                    .iter()
+                    .take_while(|byte| is_word(**byte) || byte.is_ascii_digit() || **byte == b'$')
+                    .count();
                 (Token::Word(rest.get(..n).unwrap_or(rest)), n)
             }
             other => (Token::Symbol(other), 1),

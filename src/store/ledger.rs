@@ -22,29 +22,48 @@ fn path(directory: &Path) -> PathBuf {
 
 fn failed(directory: &Path) -> impl Fn(std::io::Error) -> Failure {
     let what = format!("write to ledger {}", path(directory).display());
-    move |error| Failure::io(what.clone(), error).remedy("make the directory writable and check its free space")
+    move |error| {
+        Failure::io(what.clone(), error)
+            .remedy("make the directory writable and check its free space")
+    }
 }
 
 /// Appends an entry; its `sequence` and `previous` are filled in here. A line that a crash had cut is dropped first.
 pub fn append(directory: &Path, entry: &mut Entry) -> Result<()> {
     let failed = failed(directory);
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path(directory)).map_err(&failed)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path(directory))
+        .map_err(&failed)?;
     flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
     let (last, end) = last_line(&mut file).map_err(&failed)?;
     let last_sequence = match &last {
-        Some(line) => serde_json::from_slice::<Entry>(line)
-            .map_err(|error| {
-                Failure::new(FailureKind::Io, format!("continue ledger {}: its last line is not an entry", path(directory).display()))
+        Some(line) => {
+            serde_json::from_slice::<Entry>(line)
+                .map_err(|error| {
+                    Failure::new(
+                        FailureKind::Io,
+                        format!(
+                            "continue ledger {}: its last line is not an entry",
+                            path(directory).display()
+                        ),
+                    )
                     .because(error)
                     .remedy("move the file away and keep it: someone wrote into it")
-            })?
-            .sequence,
+                })?
+                .sequence
+        }
         None => 0,
     };
     entry.sequence = last_sequence + 1;
     entry.previous = last.map_or_else(|| GENESIS.to_owned(), |line| digest(&line));
-    let mut line = serde_json::to_vec(entry).map_err(|error| Failure::new(FailureKind::Io, "write a ledger entry as JSON").because(error))?;
+    let mut line = serde_json::to_vec(entry).map_err(|error| {
+        Failure::new(FailureKind::Io, "write a ledger entry as JSON").because(error)
+    })?;
     line.push(b'\n');
     file.set_len(end).map_err(&failed)?;
     file.seek(SeekFrom::Start(end)).map_err(&failed)?;
@@ -63,8 +82,13 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     file.seek(SeekFrom::Start(size - window))?;
     let mut tail = Vec::new();
     file.take(window).read_to_end(&mut tail)?;
-    let Some(end) = memchr::memrchr(b'\n', &tail) else { return Ok((None, 0)) };
-    let begin = tail.get(..end).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |newline| newline + 1);
+    let Some(end) = memchr::memrchr(b'\n', &tail) else {
+        return Ok((None, 0));
+    };
+    let begin = tail
+        .get(..end)
+        .and_then(|before| memchr::memrchr(b'\n', before))
+        .map_or(0, |newline| newline + 1);
     let line = tail.get(begin..end).unwrap_or(&[]).to_vec();
     Ok((Some(line), size - window + end as u64 + 1))
 }
@@ -83,14 +107,21 @@ pub fn read(directory: &Path) -> Result<Vec<Entry>> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        reader.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(|error| Failure::io(what(), error))?;
+        reader
+            .by_ref()
+            .take(LINE_LIMIT)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Failure::io(what(), error))?;
         if line.pop() != Some(b'\n') {
             return Ok(entries);
         }
         let entry = serde_json::from_slice(&line).map_err(|error| {
-            Failure::new(FailureKind::Io, format!("{}: line {} is not an entry", what(), entries.len() + 1))
-                .because(error)
-                .remedy("move the file away and keep it: someone wrote into it")
+            Failure::new(
+                FailureKind::Io,
+                format!("{}: line {} is not an entry", what(), entries.len() + 1),
+            )
+            .because(error)
+            .remedy("move the file away and keep it: someone wrote into it")
         })?;
         entries.push(entry);
     }

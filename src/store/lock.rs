@@ -19,15 +19,26 @@ pub struct Lock {
 pub fn take(directory: &Path) -> Result<Lock> {
     let what = || format!("lock directory {}", directory.display());
     let file = File::open(directory).map_err(|error| {
-        Failure::io(format!("open directory {}", directory.display()), error).remedy("create it, or name another with --directory")
+        Failure::io(format!("open directory {}", directory.display()), error)
+            .remedy("create it, or name another with --directory")
     })?;
-    if !file.metadata().map_err(|error| Failure::io(what(), error))?.is_dir() {
-        return Err(Failure::new(FailureKind::Directory, format!("{}: it is not a directory", what())));
+    if !file
+        .metadata()
+        .map_err(|error| Failure::io(what(), error))?
+        .is_dir()
+    {
+        return Err(Failure::new(
+            FailureKind::Directory,
+            format!("{}: it is not a directory", what()),
+        ));
     }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock { _directory: file }),
-        Err(Errno::WOULDBLOCK) => Err(Failure::new(FailureKind::Busy, format!("{}: another pgvigil takes a backup there", what()))
-            .remedy("wait until it is done")),
+        Err(Errno::WOULDBLOCK) => Err(Failure::new(
+            FailureKind::Busy,
+            format!("{}: another pgvigil takes a backup there", what()),
+        )
+        .remedy("wait until it is done")),
         Err(error) => Err(Failure::io(what(), error.into())),
     }
 }

@@ -53,7 +53,9 @@ pub fn archive_name(begun: DateTime<Utc>) -> String {
 
 /// The time in an archive's name.
 pub fn time_in_name(name: &str) -> Option<DateTime<Utc>> {
-    NaiveDateTime::parse_from_str(name, NAME_FORMAT).ok().map(|time| time.and_utc())
+    NaiveDateTime::parse_from_str(name, NAME_FORMAT)
+        .ok()
+        .map(|time| time.and_utc())
 }
 
 /// The manifest's path beside an archive.
@@ -65,19 +67,33 @@ pub fn manifest_path(archive: &Path) -> PathBuf {
 
 /// All archives of a directory, the oldest first.
 pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
-    let failed = |error| Failure::io(format!("list directory {}", directory.display()), error).remedy("check that it exists and is readable");
+    let failed = |error| {
+        Failure::io(format!("list directory {}", directory.display()), error)
+            .remedy("check that it exists and is readable")
+    };
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         if name.starts_with('.') || !name.ends_with(ARCHIVE_SUFFIX) {
             continue;
         }
         // A file that goes away while we look was pruned by someone; it is not listed.
-        let Ok(facts) = fs::metadata(entry.path()) else { continue };
+        let Ok(facts) = fs::metadata(entry.path()) else {
+            continue;
+        };
         if facts.is_file() {
-            let modified = facts.modified().map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
-            files.push(BackupFile { name, path: entry.path(), bytes: facts.len(), modified });
+            let modified = facts
+                .modified()
+                .map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
+            files.push(BackupFile {
+                name,
+                path: entry.path(),
+                bytes: facts.len(),
+                modified,
+            });
         }
     }
     files.sort_by(|a, b| (a.time(), &a.name).cmp(&(b.time(), &b.name)));
@@ -89,15 +105,27 @@ pub fn find(directory: &Path, wanted: &str) -> Result<PathBuf> {
     if wanted == "latest" {
         let newest = list(directory)?.pop().map(|file| file.path);
         return newest.ok_or_else(|| {
-            Failure::new(FailureKind::Usage, format!("find a backup in {}: there is none", directory.display()))
-                .remedy("take one with `pgvigil backup`, or name a file")
+            Failure::new(
+                FailureKind::Usage,
+                format!("find a backup in {}: there is none", directory.display()),
+            )
+            .remedy("take one with `pgvigil backup`, or name a file")
         });
     }
     let named = directory.join(wanted);
-    [Path::new(wanted).to_owned(), named].into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::new(FailureKind::Usage, format!("find backup {wanted}: there is no such file, and none of that name in {}", directory.display()))
+    [Path::new(wanted).to_owned(), named]
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            Failure::new(
+                FailureKind::Usage,
+                format!(
+                    "find backup {wanted}: there is no such file, and none of that name in {}",
+                    directory.display()
+                ),
+            )
             .remedy("see `pgvigil list` for the names")
-    })
+        })
 }
 
 /// The manifest beside an archive; `None` where there is none.
@@ -110,12 +138,19 @@ pub fn read_manifest(archive: &Path) -> Result<Option<Manifest>> {
         Err(error) => return Err(Failure::io(what(), error)),
     };
     let mut text = Vec::new();
-    file.take(SIZE_LIMIT + 1).read_to_end(&mut text).map_err(|error| Failure::io(what(), error))?;
+    file.take(SIZE_LIMIT + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| Failure::io(what(), error))?;
     if text.len() as u64 > SIZE_LIMIT {
-        return Err(Failure::new(FailureKind::Damaged, format!("{}: it is larger than any manifest", what())));
+        return Err(Failure::new(
+            FailureKind::Damaged,
+            format!("{}: it is larger than any manifest", what()),
+        ));
     }
     let manifest = Manifest::from_json(&text).map_err(|error| {
-        Failure::new(FailureKind::Damaged, what()).because(error).remedy("restore it from a copy, or remove it to use the archive without one")
+        Failure::new(FailureKind::Damaged, what())
+            .because(error)
+            .remedy("restore it from a copy, or remove it to use the archive without one")
     })?;
     Ok(Some(manifest))
 }

@@ -63,12 +63,24 @@ pub struct Checked {
 }
 
 /// Checks one backup and records that in the ledger of `directory`, if it lies there.
-pub async fn run(archive: &Path, server: &str, directory: &Path, progress: &Progress) -> Result<Checked> {
+pub async fn run(
+    archive: &Path,
+    server: &str,
+    directory: &Path,
+    progress: &Progress,
+) -> Result<Checked> {
     let mut attempt = Attempt::begin(Job::Verify, server, ledger_directory(archive, directory))?;
     let result = check(archive, progress).await;
-    let finished_at = result.as_ref().ok().and_then(|checked| Some(checked.manifest.as_ref()?.finished_at));
+    let finished_at = result
+        .as_ref()
+        .ok()
+        .and_then(|checked| Some(checked.manifest.as_ref()?.finished_at));
     attempt.about(archive, finished_at);
-    attempt.end(result.as_ref().map_or_else(Some, |checked| checked.fault.as_ref()));
+    attempt.end(
+        result
+            .as_ref()
+            .map_or_else(Some, |checked| checked.fault.as_ref()),
+    );
     result.map(|judged| judged.checked)
 }
 
@@ -90,7 +102,9 @@ impl std::ops::Deref for Judged {
 pub(crate) async fn check(archive: &Path, progress: &Progress) -> Result<Judged> {
     let (path, progress) = (archive.to_owned(), progress.clone());
     let checked = tokio::task::spawn_blocking(move || read_all(&path, &progress)).await;
-    let checked = checked.map_err(|error| Failure::new(FailureKind::Io, "verify: a thread broke").because(error))??;
+    let checked = checked.map_err(|error| {
+        Failure::new(FailureKind::Io, "verify: a thread broke").because(error)
+    })??;
     let fault = fault(&checked.report);
     Ok(Judged { checked, fault })
 }
@@ -98,11 +112,27 @@ pub(crate) async fn check(archive: &Path, progress: &Progress) -> Result<Judged>
 /// The failure that a report's findings amount to.
 pub fn fault(report: &Report) -> Option<Failure> {
     let first = report.findings.errors().next()?;
-    let unsafe_text = matches!(first.kind, FindingKind::MetaCommand | FindingKind::RefusedStatement);
-    let kind = if unsafe_text { FailureKind::Unsafe } else { FailureKind::Damaged };
+    let unsafe_text = matches!(
+        first.kind,
+        FindingKind::MetaCommand | FindingKind::RefusedStatement
+    );
+    let kind = if unsafe_text {
+        FailureKind::Unsafe
+    } else {
+        FailureKind::Damaged
+    };
     let more = report.findings.errors().count() as u64 - 1 + report.findings.not_shown;
-    let others = if more > 0 { format!(" (and {more} more findings)") } else { String::new() };
-    let what = format!("verify {}: {}: {}{others}", report.archive.display(), first.place, first.message);
+    let others = if more > 0 {
+        format!(" (and {more} more findings)")
+    } else {
+        String::new()
+    };
+    let what = format!(
+        "verify {}: {}: {}{others}",
+        report.archive.display(),
+        first.place,
+        first.message
+    );
     Some(Failure::new(kind, what).remedy(first.remedy.clone()))
 }
 
@@ -113,11 +143,17 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
         Ok(manifest) => manifest,
         Err(error) => {
             let place = store::manifest_path(path).display().to_string();
-            findings.push(Finding::error(FindingKind::BadManifest, place, error.sentence()));
+            findings.push(Finding::error(
+                FindingKind::BadManifest,
+                place,
+                error.sentence(),
+            ));
             None
         }
     };
-    let expected_bytes = manifest.as_ref().map_or(0, |manifest| manifest.archive.uncompressed_bytes);
+    let expected_bytes = manifest
+        .as_ref()
+        .map_or(0, |manifest| manifest.archive.uncompressed_bytes);
     progress.stage("verify", expected_bytes);
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
     let mut builder = Builder::new();
@@ -126,16 +162,28 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
         progress.add(text.len() as u64);
         progress.check().is_ok()
     };
-    let archive_id = manifest.as_ref().and_then(|manifest| u64::from_str_radix(&manifest.archive.archive_id, 16).ok());
-    let known = Known { ours: manifest.is_some(), archive_id };
+    let archive_id = manifest
+        .as_ref()
+        .and_then(|manifest| u64::from_str_radix(&manifest.archive.archive_id, 16).ok());
+    let known = Known {
+        ours: manifest.is_some(),
+        archive_id,
+    };
     let (indexed, summary) = file::read(path, known, &mut sink).map_err(|error| {
-        Failure::io(format!("read archive {}", path.display()), error).remedy("check that the file is there and readable")
+        Failure::io(format!("read archive {}", path.display()), error)
+            .remedy("check that the file is there and readable")
     })?;
     progress.check()?;
     let whole = summary.text_is_whole;
     let (catalog, text_findings) = builder.finish(&scanner);
     collect(&mut findings, &summary, text_findings, whole);
-    judge_manifest(&mut findings, manifest.as_ref(), &summary, &catalog, indexed);
+    judge_manifest(
+        &mut findings,
+        manifest.as_ref(),
+        &summary,
+        &catalog,
+        indexed,
+    );
     let report = Report {
         archive: path.to_owned(),
         passed: findings.is_good(),
@@ -150,13 +198,21 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
         duration_seconds: began.elapsed().as_secs_f64(),
         findings,
     };
-    Ok(Checked { report, catalog, manifest })
+    Ok(Checked {
+        report,
+        catalog,
+        manifest,
+    })
 }
 
 /// Joins what the file and the text say. Behind damage, an open end of the text says nothing new.
 fn collect(findings: &mut Findings, summary: &Summary, text: Findings, whole: bool) {
     findings.extend(summary.findings.clone());
-    let ends = [FindingKind::NotAtRest, FindingKind::MissingEndMarker, FindingKind::NotADump];
+    let ends = [
+        FindingKind::NotAtRest,
+        FindingKind::MissingEndMarker,
+        FindingKind::NotADump,
+    ];
     for finding in text.list {
         if whole || !ends.contains(&finding.kind) {
             findings.push(finding);
@@ -165,15 +221,27 @@ fn collect(findings: &mut Findings, summary: &Summary, text: Findings, whole: bo
     findings.not_shown += text.not_shown;
 }
 
-fn judge_manifest(findings: &mut Findings, manifest: Option<&Manifest>, summary: &Summary, catalog: &Catalog, indexed: bool) {
+fn judge_manifest(
+    findings: &mut Findings,
+    manifest: Option<&Manifest>,
+    summary: &Summary,
+    catalog: &Catalog,
+    indexed: bool,
+) {
     let Some(manifest) = manifest else {
-        let what = if indexed { "an archive of ours without its manifest" } else { "a foreign archive: there is no manifest" };
+        let what = if indexed {
+            "an archive of ours without its manifest"
+        } else {
+            "a foreign archive: there is no manifest"
+        };
         let level = if indexed { Level::Warning } else { Level::Note };
         let message = format!("{what}; missing rows or tables cannot be noticed");
         findings.push(Finding::error(FindingKind::NoManifest, "the directory", message).at(level));
         if catalog.kind == DumpKind::Database {
             let message = "the dump is of one database: roles and other databases are not in it";
-            findings.push(Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Note));
+            findings.push(
+                Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Note),
+            );
         }
         return;
     };
@@ -183,19 +251,35 @@ fn judge_manifest(findings: &mut Findings, manifest: Option<&Manifest>, summary:
             "the file has {} bytes and SHA-256 {}, the manifest says {} and {}",
             summary.bytes, summary.sha256, facts.bytes, facts.sha256
         );
-        findings.push(Finding::error(FindingKind::DigestMismatch, "the whole file", message));
+        findings.push(Finding::error(
+            FindingKind::DigestMismatch,
+            "the whole file",
+            message,
+        ));
     }
     if !summary.text_is_whole {
         return;
     }
     for difference in diff::compare(&manifest.catalog, catalog) {
-        let kind = if difference.kind == ObjectKind::Table { FindingKind::TableDiffers } else { FindingKind::CatalogMismatch };
-        findings.push(Finding::error(kind, format!("database {}", difference.database), difference.to_string()));
+        let kind = if difference.kind == ObjectKind::Table {
+            FindingKind::TableDiffers
+        } else {
+            FindingKind::CatalogMismatch
+        };
+        findings.push(Finding::error(
+            kind,
+            format!("database {}", difference.database),
+            difference.to_string(),
+        ));
     }
 }
 
 /// When the checked backup was made: its manifest's word, else its name's or its file's time.
 pub fn backup_time(checked: &Checked) -> Option<DateTime<Utc>> {
     let name = checked.report.archive.file_name()?.to_str()?;
-    checked.manifest.as_ref().map(|manifest| manifest.finished_at).or_else(|| store::time_in_name(name))
+    checked
+        .manifest
+        .as_ref()
+        .map(|manifest| manifest.finished_at)
+        .or_else(|| store::time_in_name(name))
 }

@@ -26,14 +26,25 @@ fn reads_what_a_dump_holds() {
     assert_eq!(catalog.kind, DumpKind::Cluster);
     assert_eq!(catalog.roles, ["app"]);
     let database = &catalog.databases[0];
-    assert_eq!((database.name.as_str(), database.encoding.as_str(), database.complete), ("app_db", "UTF8", true));
+    assert_eq!(
+        (
+            database.name.as_str(),
+            database.encoding.as_str(),
+            database.complete
+        ),
+        ("app_db", "UTF8", true)
+    );
     assert_eq!(database.extensions, ["hstore"]);
     assert_eq!(database.sequences[0].value, 5);
-    assert_eq!((database.large_objects.count, database.large_objects.bytes), (1, 2));
+    assert_eq!(
+        (database.large_objects.count, database.large_objects.bytes),
+        (1, 2)
+    );
     let table = &database.tables[0];
     assert_eq!((table.rows, table.bytes), (2, 4));
     let data = table.data[0];
-    let range = usize::try_from(data.offset).expect("small")..usize::try_from(data.offset + data.length).expect("small");
+    let range = usize::try_from(data.offset).expect("small")
+        ..usize::try_from(data.offset + data.length).expect("small");
     assert_eq!(&WHOLE[range], "1\n2\n");
 }
 
@@ -41,8 +52,21 @@ fn reads_what_a_dump_holds() {
 fn every_missing_end_is_found() {
     let cut = WHOLE.find("2\n\\.").expect("rows");
     let (_, findings) = build(&WHOLE[..cut]);
-    assert_eq!(kinds(&findings), [FindingKind::NotAtRest, FindingKind::MissingEndMarker, FindingKind::MissingEndMarker]);
-    assert!(findings.list[0].place.contains("public.t of database app_db"), "{}", findings.list[0].place);
+    assert_eq!(
+        kinds(&findings),
+        [
+            FindingKind::NotAtRest,
+            FindingKind::MissingEndMarker,
+            FindingKind::MissingEndMarker
+        ]
+    );
+    assert!(
+        findings.list[0]
+            .place
+            .contains("public.t of database app_db"),
+        "{}",
+        findings.list[0].place
+    );
     let (_, findings) = build(&WHOLE.replace("-- PostgreSQL database dump complete", "--"));
     assert_eq!(kinds(&findings), [FindingKind::MissingEndMarker]);
     let (_, findings) = build("");
@@ -51,7 +75,10 @@ fn every_missing_end_is_found() {
 
 #[test]
 fn a_marker_inside_of_data_is_no_marker() {
-    let forged = WHOLE.replace("1\n2\n", "1\n-- PostgreSQL database cluster dump complete\n");
+    let forged = WHOLE.replace(
+        "1\n2\n",
+        "1\n-- PostgreSQL database cluster dump complete\n",
+    );
     let cut = forged.find("\\.\n").expect("end of rows");
     assert!(!build(&forged[..cut]).1.is_good());
 }
@@ -62,12 +89,19 @@ fn what_no_dump_holds_is_found() {
         ("\\! touch x\n", FindingKind::MetaCommand),
         ("\\copy t from 'x'\n", FindingKind::MetaCommand),
         ("ALTER SYSTEM SET a = 'b';\n", FindingKind::RefusedStatement),
-        ("COPY t FROM PROGRAM 'touch x';\n", FindingKind::RefusedStatement),
+        (
+            "COPY t FROM PROGRAM 'touch x';\n",
+            FindingKind::RefusedStatement,
+        ),
         ("\\restrict a\n\\unrestrict b\n", FindingKind::MetaCommand),
     ] {
         let dump = WHOLE.replace("BEGIN;\n", &format!("{text}BEGIN;\n"));
         let (_, findings) = build(&dump);
         assert_eq!(kinds(&findings), [kind], "{text}");
-        assert!(findings.list[0].place.contains("line "), "{}", findings.list[0].place);
+        assert!(
+            findings.list[0].place.contains("line "),
+            "{}",
+            findings.list[0].place
+        );
     }
 }

@@ -56,7 +56,10 @@ fn backup_directory(args: &Args) -> Result<(Option<TempDir>, PathBuf)> {
         return Ok((None, directory.clone()));
     }
     let temporary = tempfile::Builder::new().prefix("pgvigil-demo-").tempdir();
-    let temporary = temporary.map_err(|error| Failure::io("make a temporary directory", error).remedy("make TMPDIR point to a writable directory"))?;
+    let temporary = temporary.map_err(|error| {
+        Failure::io("make a temporary directory", error)
+            .remedy("make TMPDIR point to a writable directory")
+    })?;
     let path = temporary.path().to_owned();
     Ok((Some(temporary), path))
 }
@@ -65,7 +68,8 @@ fn backup_directory(args: &Args) -> Result<(Option<TempDir>, PathBuf)> {
 async fn start(args: &Args, progress: &Progress) -> Result<Scratch> {
     let configured = args.pg_bin.clone();
     let any = Version { major: 0, minor: 0 };
-    let binaries = super::blocking(move || binaries::for_server(any, configured.as_deref())).await?;
+    let binaries =
+        super::blocking(move || binaries::for_server(any, configured.as_deref())).await?;
     progress.stage("start a sample server", 0);
     let began = Instant::now();
     let source = Scratch::start_as("postgres", &binaries, LONGEST, progress).await?;
@@ -89,7 +93,12 @@ fn server(args: &Args, source: &Scratch, directory: &Path) -> Server {
         sslmode: SslMode::Disable,
         ..Connection::default()
     };
-    context::unconfigured(SERVER, connection, directory.to_owned(), args.pg_bin.clone())
+    context::unconfigured(
+        SERVER,
+        connection,
+        directory.to_owned(),
+        args.pg_bin.clone(),
+    )
 }
 
 /// Backup, verify, drill, and what came of it.
@@ -97,19 +106,41 @@ async fn show(server: &Server, json: bool, progress: &Progress) -> Verb {
     let taken = terminal::watch(progress, backup::run(server, progress)).await?;
     let manifest = &taken.manifest;
     let rate = manifest.archive.uncompressed_bytes as f64 / manifest.duration_seconds.max(0.001);
-    say(json, &format!(
-        "backup:  {} of dump text into {} in {} ({}/s)\n",
-        render::bytes(manifest.archive.uncompressed_bytes),
-        render::bytes(manifest.archive.bytes),
-        render::seconds(manifest.duration_seconds),
-        render::bytes(whole(rate)),
-    ))?;
-    let checked = terminal::watch(progress, verify::run(&taken.path, SERVER, &server.directory, progress)).await?;
+    say(
+        json,
+        &format!(
+            "backup:  {} of dump text into {} in {} ({}/s)\n",
+            render::bytes(manifest.archive.uncompressed_bytes),
+            render::bytes(manifest.archive.bytes),
+            render::seconds(manifest.duration_seconds),
+            render::bytes(whole(rate)),
+        ),
+    )?;
+    let checked = terminal::watch(
+        progress,
+        verify::run(&taken.path, SERVER, &server.directory, progress),
+    )
+    .await?;
     if let Some(fault) = verify::fault(&checked.report) {
         return Err(fault.into());
     }
-    say(json, &format!("verify:  whole and equal to its manifest, in {}\n", render::seconds(checked.report.duration_seconds)))?;
-    let (report, failure) = terminal::watch(progress, crate::drill::run(&taken.path, server, crate::drill::Options::default(), progress)).await;
+    say(
+        json,
+        &format!(
+            "verify:  whole and equal to its manifest, in {}\n",
+            render::seconds(checked.report.duration_seconds)
+        ),
+    )?;
+    let (report, failure) = terminal::watch(
+        progress,
+        crate::drill::run(
+            &taken.path,
+            server,
+            crate::drill::Options::default(),
+            progress,
+        ),
+    )
+    .await;
     if json {
         terminal::print_json(&report)?;
     } else {
@@ -125,7 +156,11 @@ fn say(json: bool, text: &str) -> Result<()> {
     if json { Ok(()) } else { terminal::print(text) }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people; a float saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people; a float saturates"
+)]
 fn whole(rate: f64) -> u64 {
     rate as u64
 }
@@ -134,7 +169,13 @@ fn summary(manifest: &Manifest, report: &Report) -> String {
     format!(
         "\nsummary: {} ({}), {}, {} compared, {} mismatches, measured restore time {}\n",
         render::plural(report.databases, "database"),
-        manifest.catalog.databases.iter().map(|database| database.label()).collect::<Vec<_>>().join(", "),
+        manifest
+            .catalog
+            .databases
+            .iter()
+            .map(|database| database.label())
+            .collect::<Vec<_>>()
+            .join(", "),
         render::plural(report.tables, "table"),
         render::plural(report.rows, "row"),
         report.mismatches.len(),
@@ -145,7 +186,10 @@ fn summary(manifest: &Manifest, report: &Report) -> String {
 /// The exporter, until Ctrl-C.
 async fn serve(server: Server, listen: SocketAddr) -> Verb {
     let directory = server.directory.display().to_string();
-    let config = Config { servers: vec![server], http: Http { listen } };
+    let config = Config {
+        servers: vec![server],
+        http: Http { listen },
+    };
     let say = |address: SocketAddr| {
         let text = format!(
             "\nexporter: http://{address}/metrics\n    page: http://{address}/\n backups: {directory}\nCtrl-C ends it and removes the sample\n"
@@ -153,8 +197,10 @@ async fn serve(server: Server, listen: SocketAddr) -> Verb {
         // The address is in the log too.
         let _ = terminal::print(&text);
     };
-    daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, say).await.map_err(|error: Failure| match error.kind() {
-        FailureKind::Io => error.remedy("choose another address with --listen").into(),
-        _ => error.into(),
-    })
+    daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, say)
+        .await
+        .map_err(|error: Failure| match error.kind() {
+            FailureKind::Io => error.remedy("choose another address with --listen").into(),
+            _ => error.into(),
+        })
 }

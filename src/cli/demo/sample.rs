@@ -9,8 +9,11 @@ const EXTENSIONS: &str = include_str!("extensions.sql");
 const EXTENSION_TABLES: &str = include_str!("extension_tables.sql");
 
 /// The databases of the sample and what goes into each.
-pub(super) const DATABASES: [(&str, &str); 3] =
-    [("shop", include_str!("shop.sql")), ("Analytics db", include_str!("analytics.sql")), ("legacy", include_str!("legacy.sql"))];
+pub(super) const DATABASES: [(&str, &str); 3] = [
+    ("shop", include_str!("shop.sql")),
+    ("Analytics db", include_str!("analytics.sql")),
+    ("legacy", include_str!("legacy.sql")),
+];
 
 /// The database that has the extensions.
 const WITH_EXTENSIONS: &str = "shop";
@@ -38,12 +41,17 @@ pub(super) async fn fill(target: &Target, progress: &Progress) -> Result<String>
 
 /// Statements of a file in which each ends with a semicolon at a line's end.
 fn statements(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive(";\n").filter(|statement| statement.trim_end().ends_with(';'))
+    text.split_inclusive(";\n")
+        .filter(|statement| statement.trim_end().ends_with(';'))
 }
 
 async fn run(session: &Session, what: &str, sql: &str) -> Result<()> {
     session.batch_execute(sql).await.map_err(|error| {
-        Failure::new(FailureKind::Scratch, format!("fill the sample server: {what}")).because(ServerError::from(&error))
+        Failure::new(
+            FailureKind::Scratch,
+            format!("fill the sample server: {what}"),
+        )
+        .because(ServerError::from(&error))
     })
 }
 
@@ -53,9 +61,15 @@ async fn extensions(session: &Session) -> Result<String> {
     for statement in statements(EXTENSIONS) {
         let name = statement.split_whitespace().nth(2).unwrap_or("");
         let available = session
-            .query_opt("select from pg_catalog.pg_available_extensions where name = $1", &[&name])
+            .query_opt(
+                "select from pg_catalog.pg_available_extensions where name = $1",
+                &[&name],
+            )
             .await
-            .map_err(|error| Failure::new(FailureKind::Scratch, "look for extensions").because(ServerError::from(&error)))?;
+            .map_err(|error| {
+                Failure::new(FailureKind::Scratch, "look for extensions")
+                    .because(ServerError::from(&error))
+            })?;
         if available.is_some() {
             run(session, name, statement).await?;
         } else {
@@ -66,5 +80,8 @@ async fn extensions(session: &Session) -> Result<String> {
         run(session, "extension_tables.sql", EXTENSION_TABLES).await?;
         return Ok(String::new());
     }
-    Ok(format!("not in the sample: {}, which these binaries lack (Debian's postgresql-contrib has them)\n", missing.join(", ")))
+    Ok(format!(
+        "not in the sample: {}, which these binaries lack (Debian's postgresql-contrib has them)\n",
+        missing.join(", ")
+    ))
 }

@@ -53,13 +53,25 @@ fn events(pieces: &[&[u8]]) -> (Vec<String>, Result<(), &'static str>) {
                 data.clear();
             }
             seen.push(match event {
-                Event::Comment(line, at) => format!("comment {} {at}", String::from_utf8_lossy(line)),
-                Event::Statement(statement) => {
-                    format!("statement {:?} {} {}", String::from_utf8_lossy(statement.text), statement.at, statement.end)
+                Event::Comment(line, at) => {
+                    format!("comment {} {at}", String::from_utf8_lossy(line))
                 }
-                Event::CopyBegin(header, statement) => format!("copy {} {:?} {}", header.table, header.columns, statement.end),
+                Event::Statement(statement) => {
+                    format!(
+                        "statement {:?} {} {}",
+                        String::from_utf8_lossy(statement.text),
+                        statement.at,
+                        statement.end
+                    )
+                }
+                Event::CopyBegin(header, statement) => format!(
+                    "copy {} {:?} {}",
+                    header.table, header.columns, statement.end
+                ),
                 Event::CopyEnd(at) => format!("end of copy {at}"),
-                Event::Meta { line, inside, .. } => format!("meta {} {inside}", String::from_utf8_lossy(line)),
+                Event::Meta { line, inside, .. } => {
+                    format!("meta {} {inside}", String::from_utf8_lossy(line))
+                }
                 Event::Malformed(why, at) => format!("malformed {why} {at}"),
                 Event::CopyData(_) => String::new(),
             });
@@ -72,33 +84,53 @@ fn events(pieces: &[&[u8]]) -> (Vec<String>, Result<(), &'static str>) {
 fn sees_every_part() {
     let (seen, rest) = events(&[DUMP.as_bytes()]);
     assert_eq!(rest, Ok(()));
-    let kinds: Vec<_> = seen.iter().map(|event| event.split(' ').next().unwrap_or("")).collect();
+    let kinds: Vec<_> = seen
+        .iter()
+        .map(|event| event.split(' ').next().unwrap_or(""))
+        .collect();
     assert_eq!(
         kinds.join(" "),
         "comment comment comment meta statement statement statement statement meta meta copy data end copy end statement comment comment comment"
     );
-    assert!(seen.contains(&r#"data "1\tx\\\\.\n\\.x\ty\n\\\\.\tz\n\n""#.to_owned()), "{seen:#?}");
+    assert!(
+        seen.contains(&r#"data "1\tx\\\\.\n\\.x\ty\n\\\\.\tz\n\n""#.to_owned()),
+        "{seen:#?}"
+    );
 }
 
 #[test]
 fn a_truncated_dump_is_not_at_rest() {
     let copy = DUMP.find("1\tx").expect("data");
-    for (cut, what) in [(copy + 2, "inside COPY data"), (copy, "inside COPY data"), (copy - 3, "inside a statement"), (copy - 1, "inside COPY data")] {
-        assert_eq!(events(&[&DUMP.as_bytes()[..cut]]).1, Err(what), "cut at {cut}");
+    for (cut, what) in [
+        (copy + 2, "inside COPY data"),
+        (copy, "inside COPY data"),
+        (copy - 3, "inside a statement"),
+        (copy - 1, "inside COPY data"),
+    ] {
+        assert_eq!(
+            events(&[&DUMP.as_bytes()[..cut]]).1,
+            Err(what),
+            "cut at {cut}"
+        );
     }
 }
 
 #[test]
 fn a_backslash_inside_a_statement_is_a_meta_command() {
     let (seen, _) = events(&[b"SELECT 1 \\! touch x\n;"]);
-    assert_eq!(seen.first().map(String::as_str), Some("meta \\! touch x true"));
+    assert_eq!(
+        seen.first().map(String::as_str),
+        Some("meta \\! touch x true")
+    );
 }
 
 #[test]
 fn long_statements_are_cut_and_say_so() {
     let mut scanner = Scanner::new(10);
     let mut whole = Vec::new();
-    scanner.feed(b"SELECT 1;\nSELECT 'a long one';", &mut |event: Event<'_>| {
+    scanner.feed(b"SELECT 1;\nSELECT 'a long one';", &mut |event: Event<
+        '_,
+    >| {
         if let Event::Statement(statement) = event {
             whole.push((statement.whole, statement.text.len()));
         }
