@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args) -> Verb {
         terminal::print("no backups yet\n")?;
     } else {
         let header = [
-            "SERVER", "BACKUP",
+            "SERVER",
+            "BACKUP",
             "TIME",
             "SIZE",
             "DATABASES",

@@ -68,7 +68,8 @@ async fn one<'a>(
 async fn set_aside(scratch: &Scratch, report: &mut Report) -> Result<()> {
     let suspects = std::mem::take(&mut report.mismatches);
     for difference in suspects {
-        let same_rows = difference.expected.split(',').next() == difference.actual.split(',').next();
+        let same_rows =
+            difference.expected.split(',').next() == difference.actual.split(',').next();
         let only_form = difference.kind == ObjectKind::Table
             && same_rows
             && measure::depends_on_session(

@@ -126,7 +126,7 @@ impl Report {
                 .iter()
                 .find(|check| check.status == CheckStatus::Failed),
         ) {
-            ([first, rest @ ..], _) if rest.is_empty() => format!("{what}: {first}"),
+            ([only], _) => format!("{what}: {only}"),
             ([first, rest @ ..], _) => {
                 format!("{what}: {first} (and {} more mismatches)", rest.len())
             }
@@ -139,7 +139,8 @@ impl Report {
 
     /// Missing proof of content is never a pass; of other things it is said, where it is expected.
     fn unproven(&self, what: &str) -> Result<()> {
-        let content = |check: &&Check| check.name == "content" && check.status == CheckStatus::NotDone;
+        let content =
+            |check: &&Check| check.name == "content" && check.status == CheckStatus::NotDone;
         match self.checks.iter().find(content) {
             None => Ok(()),
             Some(check) => Err(Failure::new(

@@ -41,8 +41,7 @@ pub struct Target {
 
 /// What a database's own settings must not do to us in a server of ours: make it read-only, have us act as someone else,
 /// or ask for libraries that are not here.
-const OWN_SERVER_OPTIONS: &str =
-    "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= -c local_preload_libraries=";
+const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= -c local_preload_libraries=";
 
 /// Where a password was found; what it is stays inside.
 enum Password {
@@ -181,7 +180,7 @@ impl Target {
         match self.password()? {
             Password::None => {}
             Password::Plain(password) => {
-                environment.push(("PGPASSWORD".to_owned(), password.into()))
+                environment.push(("PGPASSWORD".to_owned(), password.into()));
             }
             Password::File(path) => environment.push(("PGPASSFILE".to_owned(), path.into())),
         }
