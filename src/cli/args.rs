@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::pg::fence;
 use crate::pg::warden::Order;
 
 /// Takes PostgreSQL backups, proves that they restore, and tells Prometheus.
@@ -106,4 +107,7 @@ pub(super) enum Command {
     /// Watches one program; started by pgvigil itself.
     #[command(hide = true)]
     Warden(Order),
+    /// Fences itself in and becomes a program; started by pgvigil itself.
+    #[command(hide = true)]
+    Fence(fence::Order),
 }
