@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod demo;
 mod drill;
+mod extract;
 mod inspect;
 mod list;
 mod render;
@@ -107,6 +108,11 @@ async fn dispatch(args: &Args) -> Verb {
         Command::Drill { backup, keep } => drill::run(args, backup, *keep).await,
         Command::List => list::run(args),
         Command::Inspect { backup } => inspect::run(args, backup).await,
+        Command::Extract {
+            backup,
+            database,
+            table,
+        } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
         Command::Check => check::run(args).await,
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,
         // Handled before there was a runtime.
