@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::sql::encoding;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{Event, Sink};
 use crate::sql::statement::{self, Statement};
@@ -21,7 +22,6 @@ const SHOWN: usize = 160;
 /// The statements of one dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
-    database: String,
     statements: HashMap<u128, String>,
 }
 
@@ -99,18 +99,31 @@ fn is_revoke_on_large_object(text: &[u8]) -> bool {
             .is_some_and(|kind| kind.is("large"))
 }
 
-impl Sink for Definitions {
+/// Follows a dump's `\connect` and client_encoding to collect its [`Definitions`].
+#[derive(Debug, Default)]
+pub struct Collector {
+    /// What was collected.
+    pub definitions: Definitions,
+    database: String,
+    encoding: String,
+}
+
+impl Sink for Collector {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Meta { line, .. } => {
                 if let Meta::Connect(name) = meta::parse(line) {
                     self.database = name;
+                    self.encoding.clear();
                 }
             }
             Event::Statement(statement) => {
-                let database = std::mem::take(&mut self.database);
-                self.add(&database, statement.text);
-                self.database = database;
+                let decoded = encoding::decode(&self.encoding, statement.text);
+                let text = decoded.as_ref().map_or(statement.text, |text| text.as_bytes());
+                match statement::read(text) {
+                    Statement::Set { name, value } if name == "client_encoding" => self.encoding = value,
+                    _ => self.definitions.add(&self.database, text),
+                }
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::report::{CheckStatus, Report};
 use crate::catalog::Catalog;
-use crate::catalog::definitions::Definitions;
+use crate::catalog::definitions::{Collector, Definitions};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::binaries::Binaries;
@@ -122,7 +122,7 @@ fn of_server(program: &Program, progress: &Progress) -> Result<Definitions> {
     let failed = |error| Failure::io(format!("run {}", program.path.display()), error);
     let mut running = program.start().map_err(failed)?;
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
-    let mut definitions = Definitions::default();
+    let mut collector = Collector::default();
     let mut buffer = vec![0; 64 * 1024];
     if let Some(mut stdout) = running.stdout() {
         loop {
@@ -131,7 +131,7 @@ fn of_server(program: &Program, progress: &Progress) -> Result<Definitions> {
                 break;
             }
             progress.check()?;
-            scanner.feed(buffer.get(..read).unwrap_or(&[]), &mut definitions);
+            scanner.feed(buffer.get(..read).unwrap_or(&[]), &mut collector);
         }
     }
     let ended = running.wait().map_err(failed)?;
@@ -145,5 +145,5 @@ fn of_server(program: &Program, progress: &Progress) -> Result<Definitions> {
             ),
         ));
     }
-    Ok(definitions)
+    Ok(collector.definitions)
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::sql::name::quote_identifier;
+use crate::sql::name::quote_as_pg_dump;
 use crate::sql::token::Tokens;
 
 /// First major version with that rule.
@@ -44,7 +44,7 @@ impl Memberships {
         if admin {
             self.admins.insert((role, member));
         }
-        (!known).then(|| format!("{before} {};", quote_identifier(bootstrap)))
+        (!known).then(|| format!("{before} {};", quote_as_pg_dump(bootstrap)))
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(
             rewrite("GRANT app TO \"Lead\" WITH ADMIN OPTION, INHERIT TRUE GRANTED BY postgres;")
                 .as_deref(),
-            Some("GRANT app TO \"Lead\" WITH ADMIN OPTION, INHERIT TRUE GRANTED BY \"boss\";")
+            Some("GRANT app TO \"Lead\" WITH ADMIN OPTION, INHERIT TRUE GRANTED BY boss;")
         );
         assert_eq!(
             rewrite("GRANT app TO intern WITH INHERIT TRUE GRANTED BY \"Lead\";"),

@@ -5,6 +5,16 @@ pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// `name` as pg_dump writes it: quoted only where its letters need it. For names of ours, which are no keywords.
+pub fn quote_as_pg_dump(name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if plain && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        quote_identifier(name)
+    }
+}
+
 /// `text` as an SQL literal that reads the same whatever standard_conforming_strings says.
 pub fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
