@@ -121,11 +121,14 @@ impl Program {
 
     /// Starts it with its standard output in a pipe.
     pub fn start(&self) -> io::Result<Running> {
+        // The warden counts whole seconds: what it was told is what its verdict is held against.
+        let begun = u64::from(self.deadline.subsec_nanos() > 0);
+        let deadline = Duration::from_secs((self.deadline.as_secs() + begun).max(1));
         // /proc/self/exe is us even after an upgrade replaced the file.
         let mut command = Command::new("/proc/self/exe");
         command
             .arg("warden")
-            .args(["--deadline", &self.deadline.as_secs().max(1).to_string()]);
+            .args(["--deadline", &deadline.as_secs().to_string()]);
         if self.quit {
             command.arg("--quit");
         }
@@ -150,6 +153,8 @@ impl Program {
             .stderr(Stdio::piped());
         // Its own group: a Ctrl-C at the terminal is for us, and we decide what it means for the program.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // Before the warden begins to count, or its deadline would seem to come early.
+        let started = Instant::now();
         let mut warden = command.spawn()?;
         let leash = Leash(Arc::new(Mutex::new(warden.stdin.take())));
         let stdout = warden.stdout.take();
@@ -159,8 +164,8 @@ impl Program {
             leash,
             stdout,
             stderr,
-            started: Instant::now(),
-            deadline: self.deadline,
+            started,
+            deadline,
         })
     }
 }
