@@ -1,6 +1,7 @@
 //! What the tests stand on: a place of their own, the program, throwaway servers, and faults to order.
 
 pub(crate) mod archive;
+pub(crate) mod config;
 pub(crate) mod fake;
 pub(crate) mod place;
 pub(crate) mod program;

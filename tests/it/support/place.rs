@@ -117,10 +117,7 @@ impl Place {
     pub(crate) fn archives(&self) -> Vec<PathBuf> {
         let mut names = self.names();
         names.retain(|name| name.ends_with(".sql.gz") && !name.starts_with('.'));
-        names
-            .iter()
-            .map(|name| self.backups().join(name))
-            .collect()
+        names.iter().map(|name| self.backups().join(name)).collect()
     }
 
     /// The ledger's entries.

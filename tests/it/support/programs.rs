@@ -33,8 +33,7 @@ pub(crate) fn eighteen() -> Programs {
 
 /// promtool, from PATH or the cache.
 pub(crate) fn promtool() -> PathBuf {
-    let cache =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/promtool/usr/bin/promtool");
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/promtool/usr/bin/promtool");
     [PathBuf::from("promtool"), cache]
         .into_iter()
         .find(|path| {

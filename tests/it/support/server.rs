@@ -69,7 +69,8 @@ impl Server {
             leash,
         };
         wait_until("the server answers", Duration::from_secs(60), || {
-            server.psql_command("postgres", "select 1")
+            server
+                .psql_command("postgres", "select 1")
                 .output()
                 .unwrap()
                 .status
