@@ -122,7 +122,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(length in SMALLEST as u32..=MEMBER_LIMIT as u32, uncompressed in 0..=BLOCK as u32, offset: u64, archive_id: u64) {
+        fn round_trip(length in SMALLEST..=MEMBER_LIMIT, uncompressed in 0..=BLOCK, offset: u64, archive_id: u64) {
+            let (length, uncompressed) = (u32::try_from(length).expect("small"), u32::try_from(uncompressed).expect("small"));
             let header = Header { length, uncompressed, offset, archive_id, crc: 0 };
             prop_assert_eq!(Header::decode(&header.encode()), Ok(header));
         }

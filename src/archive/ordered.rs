@@ -88,10 +88,11 @@ impl<O> Output<O> {
     /// Ends the workers; false if one of them panicked.
     pub(super) fn join(self) -> bool {
         drop(self.order);
-        self.workers
-            .into_iter()
-            .map(JoinHandle::join)
-            .fold(true, |good, result| good && result.is_ok())
+        let mut good = true;
+        for worker in self.workers {
+            good &= worker.join().is_ok();
+        }
+        good
     }
 }
 

@@ -42,7 +42,7 @@ impl Sink for Tee {
     fn event(&mut self, event: Event<'_>) {
         match &event {
             Event::Meta { line, at, .. } if matches!(meta::parse(line), Meta::Connect(_)) => {
-                self.borders.push(at.offset)
+                self.borders.push(at.offset);
             }
             // The rows begin behind the COPY line's newline.
             Event::CopyBegin(_, statement) => self.borders.push(statement.end + 1),

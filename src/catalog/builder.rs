@@ -142,7 +142,7 @@ impl Builder {
     fn comment(&mut self, line: &[u8], at: Position) {
         match toc::marker(line) {
             Some(Marker::ClusterBegin) if self.catalog.kind == DumpKind::Unknown => {
-                self.catalog.kind = DumpKind::Cluster
+                self.catalog.kind = DumpKind::Cluster;
             }
             Some(Marker::ClusterEnd) => self.cluster_end = true,
             Some(Marker::DatabaseBegin) => {
@@ -202,7 +202,7 @@ impl Builder {
             }
             Meta::Restrict(key) if self.restricted.is_none() => self.restricted = Some(key),
             Meta::Unrestrict(key) if self.restricted.as_ref() == Some(&key) => {
-                self.restricted = None
+                self.restricted = None;
             }
             Meta::RawEncoding => {}
             _ => {
@@ -307,7 +307,7 @@ impl Section {
     fn statement(&mut self, statement: Statement) {
         match statement {
             Statement::Set { name, value } if name == "client_encoding" => {
-                self.database.encoding = value
+                self.database.encoding = value;
             }
             Statement::SetSequence {
                 schema,
@@ -362,7 +362,7 @@ impl Sink for Builder {
             }
             Event::Comment(line, at) => self.comment(line, at),
             Event::Statement(statement) => {
-                self.statement(statement.text, statement.whole, statement.at)
+                self.statement(statement.text, statement.whole, statement.at);
             }
             Event::CopyBegin(header, statement) => self.begin_table(*header, statement),
             Event::CopyEnd(at) => self.end_table(at.offset),

@@ -119,9 +119,13 @@ impl Sink for Collector {
             }
             Event::Statement(statement) => {
                 let decoded = encoding::decode(&self.encoding, statement.text);
-                let text = decoded.as_ref().map_or(statement.text, |text| text.as_bytes());
+                let text = decoded
+                    .as_ref()
+                    .map_or(statement.text, |text| text.as_bytes());
                 match statement::read(text) {
-                    Statement::Set { name, value } if name == "client_encoding" => self.encoding = value,
+                    Statement::Set { name, value } if name == "client_encoding" => {
+                        self.encoding = value;
+                    }
                     _ => self.definitions.add(&self.database, text),
                 }
             }

@@ -173,7 +173,11 @@ fn text(items: &[Item]) -> String {
     items
         .iter()
         .map(|item| {
-            let mark = if item.good { "good" } else { "BAD " };
+            let mark = match (item.good, item.what) {
+                (true, "note") => "    ",
+                (true, _) => "good",
+                (false, _) => "BAD ",
+            };
             let server = if item.server.is_empty() {
                 String::new()
             } else {

@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args) -> Verb {
         terminal::print("no backups yet\n")?;
     } else {
         let header = [
+            "SERVER",
             "BACKUP",
             "TIME",
             "SIZE",
@@ -109,6 +110,7 @@ fn cells(row: &Row) -> Vec<String> {
         }) => "error".to_owned(),
     };
     vec![
+        row.server.clone(),
         row.name.clone(),
         row.time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
         render::bytes(row.bytes),

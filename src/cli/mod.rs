@@ -113,11 +113,11 @@ async fn dispatch(args: &Args) -> Verb {
 
 fn log_to_stderr(args: &Args) {
     // A person at a terminal has the progress bar; log lines are for files.
-    let quiet = std::io::stderr().is_terminal()
-        && !matches!(
-            args.command,
-            Command::Serve | Command::Demo { .. } | Command::Drill { keep: true, .. }
-        );
+    let wants_log = matches!(
+        args.command,
+        Command::Serve | Command::Drill { keep: true, .. }
+    );
+    let quiet = std::io::stderr().is_terminal() && !wants_log;
     let level = if quiet && args.log_level == tracing::Level::INFO {
         tracing::Level::WARN
     } else {

@@ -38,18 +38,28 @@ async fn pass_signals(progress: Progress) {
     std::process::exit(130);
 }
 
-/// Resolves at the next Ctrl-C or SIGTERM.
+/// Resolves at the next Ctrl-C or SIGTERM, or when the terminal is closed.
 pub(super) async fn end_requested() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let mut signals: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|kind| signal(kind).ok())
+        .collect();
+    std::future::poll_fn(|context| {
+        let received = signals
+            .iter_mut()
+            .any(|signal| signal.poll_recv(context).is_ready());
+        if received {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
 }
 
 async fn draw(progress: Progress) {

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
             }
             // With --all, a file that cannot be read must not hide what is wrong with the others.
             Err(error) if all && error.kind() != FailureKind::Cancelled => {
-                failure = failure.or(Some(error))
+                failure = failure.or(Some(error));
             }
             Err(error) => return Err(error.into()),
         }

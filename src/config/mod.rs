@@ -181,7 +181,7 @@ impl Server {
             notes.push(format!(
                 "server {}: configured but not yet done by this version: {what}",
                 self.name
-            ))
+            ));
         };
         note(format!(
             "retention ({}); no backup is deleted",

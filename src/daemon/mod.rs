@@ -116,7 +116,7 @@ async fn serve_by(
 ) -> Result<()> {
     let listener = listen(config.http.listen, listening).await?;
     for note in config::notes(&config) {
-        tracing::warn!("{note}");
+        tracing::info!("{note}");
     }
     let servers: Vec<_> = config.servers.into_iter().map(Arc::new).collect();
     let shared = Shared::new(servers.iter().cloned(), clock.now());

@@ -41,6 +41,9 @@ pub(super) async fn all(
         report.tables += actual.tables.len() as u64;
         report.rows += actual.rows();
     }
+    if manifest.is_none() {
+        set_aside(scratch, report).await?;
+    }
     summarize(expected, report);
     say_when_majors_differ(expected, report);
     roles(expected, scratch, report).await
@@ -58,6 +61,38 @@ async fn one<'a>(
         expected,
         measure::database(scratch.target(), expected, settings, progress).await?,
     ))
+}
+
+/// A foreign archive does not say under which TimeZone, bytea_output and lc_monetary its values were written. Where rows
+/// are as many but read otherwise, and such values are among them, nothing is proven either way.
+async fn set_aside(scratch: &Scratch, report: &mut Report) -> Result<()> {
+    let suspects = std::mem::take(&mut report.mismatches);
+    for difference in suspects {
+        let same_rows =
+            difference.expected.split(',').next() == difference.actual.split(',').next();
+        let only_form = difference.kind == ObjectKind::Table
+            && same_rows
+            && measure::depends_on_session(
+                scratch.target(),
+                &difference.database,
+                &difference.object,
+            )
+            .await?;
+        if only_form {
+            report.check(
+                "content",
+                CheckStatus::NotDone,
+                format!(
+                    "table {} of database {} reads otherwise than in the dump, and a foreign archive does not say under which \
+                     TimeZone, bytea_output and lc_monetary it was made",
+                    difference.object, difference.database
+                ),
+            );
+        } else {
+            report.mismatches.push(difference);
+        }
+    }
+    Ok(())
 }
 
 fn summarize(expected: &Catalog, report: &mut Report) {

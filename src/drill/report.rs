@@ -126,14 +126,28 @@ impl Report {
                 .iter()
                 .find(|check| check.status == CheckStatus::Failed),
         ) {
-            ([first, rest @ ..], _) if rest.is_empty() => format!("{what}: {first}"),
+            ([only], _) => format!("{what}: {only}"),
             ([first, rest @ ..], _) => {
                 format!("{what}: {first} (and {} more mismatches)", rest.len())
             }
             ([], Some(check)) => format!("{what}: {}: {}", check.name, check.detail),
-            ([], None) => return Ok(()),
+            ([], None) => return self.unproven(&what),
         };
         Err(Failure::new(FailureKind::NotEqual, failed)
             .remedy("this backup does not give back what it holds: keep an older proven one and take a new one"))
+    }
+
+    /// Missing proof of content is never a pass; of other things it is said, where it is expected.
+    fn unproven(&self, what: &str) -> Result<()> {
+        let content =
+            |check: &&Check| check.name == "content" && check.status == CheckStatus::NotDone;
+        match self.checks.iter().find(content) {
+            None => Ok(()),
+            Some(check) => Err(Failure::new(
+                FailureKind::Scratch,
+                format!("{what}: not proven: {}", check.detail),
+            )
+            .remedy("take backups with pgvigil, which remembers these settings")),
+        }
     }
 }

@@ -35,7 +35,13 @@ pub struct Target {
     sslmode: SslMode,
     sslrootcert: Option<PathBuf>,
     connect_timeout: Duration,
+    /// Settings of each session, which win over those of databases and roles.
+    options: &'static str,
 }
+
+/// What a database's own settings must not do to us in a server of ours: make it read-only, have us act as someone else,
+/// or ask for libraries that are not here.
+const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= -c local_preload_libraries=";
 
 /// Where a password was found; what it is stays inside.
 enum Password {
@@ -126,6 +132,7 @@ impl Target {
             connect_timeout: connection
                 .connect_timeout
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+            options: "",
         })
     }
 
@@ -140,6 +147,7 @@ impl Target {
             sslmode: SslMode::Disable,
             sslrootcert: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            options: OWN_SERVER_OPTIONS,
         }
     }
 
@@ -163,13 +171,16 @@ impl Target {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
+        if !self.options.is_empty() {
+            environment.push(("PGOPTIONS".to_owned(), self.options.into()));
+        }
         if let Some(path) = &self.sslrootcert {
             environment.push(("PGSSLROOTCERT".to_owned(), path.into()));
         }
         match self.password()? {
             Password::None => {}
             Password::Plain(password) => {
-                environment.push(("PGPASSWORD".to_owned(), password.into()))
+                environment.push(("PGPASSWORD".to_owned(), password.into()));
             }
             Password::File(path) => environment.push(("PGPASSFILE".to_owned(), path.into())),
         }
@@ -228,6 +239,7 @@ impl Target {
             .user(&self.user)
             .dbname(database)
             .application_name("pgvigil")
+            .options(self.options)
             .connect_timeout(self.connect_timeout)
             .tcp_user_timeout(Duration::from_secs(60))
             .ssl_mode(match self.sslmode {

@@ -179,6 +179,30 @@ async fn set_encoding(session: &Session, encoding: &str) -> Result<()> {
         .map_err(failed("set the encoding"))
 }
 
+/// Types whose text depends on TimeZone, bytea_output or lc_monetary, and what is made of them; what composites hold is
+/// not looked into.
+const DEPENDS_ON_SESSION: &str = "with recursive t(oid) as ( \
+        select a.atttypid from pg_catalog.pg_attribute a \
+          join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+         where n.nspname || '.' || c.relname = $1 and a.attnum > 0 and not a.attisdropped \
+        union \
+        select e.oid from t join pg_catalog.pg_type p on p.oid = t.oid \
+          cross join lateral (select p.typelem where p.typelem <> 0 union select p.typbasetype where p.typbasetype <> 0 \
+               union select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = p.oid) e(oid)) \
+     select exists (select from t join pg_catalog.pg_type p on p.oid = t.oid \
+         where p.typname in ('timestamptz', 'timetz', 'bytea', 'money') or p.typtype in ('c', 'm'))";
+
+/// Whether a table (`schema.name`) has values that read otherwise under other session settings.
+pub async fn depends_on_session(target: &Target, database: &str, table: &str) -> Result<bool> {
+    let session = target.session(database).await?;
+    let row = session
+        .query_one(DEPENDS_ON_SESSION, &[&table])
+        .await
+        .map_err(failed("look up column types"))?;
+    session.close().await;
+    Ok(row.get(0))
+}
+
 async fn measure_sequence(session: &Session, sequence: &Sequence) -> Result<Option<Sequence>> {
     let ask = format!(
         "select last_value, is_called from {}",

@@ -135,6 +135,14 @@ impl Scratch {
         Ok(path)
     }
 
+    /// A directory of ours, closed to the server, that goes with it.
+    pub fn private_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        make_private(&path, None)
+            .map_err(|error| Failure::io(format!("make directory {}", path.display()), error))?;
+        Ok(path)
+    }
+
     /// How to reach it: its own superuser, in a database of its own that no dump touches.
     pub fn target(&self) -> &Target {
         &self.target

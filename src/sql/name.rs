@@ -7,7 +7,9 @@ pub fn quote_identifier(name: &str) -> String {
 
 /// `name` as pg_dump writes it: quoted only where its letters need it. For names of ours, which are no keywords.
 pub fn quote_as_pg_dump(name: &str) -> String {
-    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if plain && !name.starts_with(|c: char| c.is_ascii_digit()) {
         name.to_owned()
     } else {

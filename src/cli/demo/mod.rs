@@ -6,11 +6,9 @@
 mod sample;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 use super::args::Args;
 use super::serve::Jobs;
@@ -33,35 +31,29 @@ const SERVER: &str = "demo";
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) async fn run(args: &Args, once: bool, listen: SocketAddr) -> Verb {
-    let progress = Progress::default();
     for done in scratch::sweep() {
         tracing::info!("{done}");
     }
-    let (keeper, directory) = backup_directory(args)?;
+    let progress = Progress::default();
     let source = terminal::watch(&progress, start(args, &progress)).await?;
-    let server = server(args, &source, &directory);
-    let result = Box::pin(show(&server, args.json, &progress)).await;
-    let result = match result {
-        Ok(()) if !once => serve(server, listen).await,
-        other => other,
-    };
+    let result = Box::pin(on(&source, args, once, listen)).await;
     let stopped = source.stop().await;
-    drop(keeper);
     result.and(stopped.map_err(Into::into))
 }
 
-/// Where the demo's backups go: the directory that was named, or a temporary one that goes with us.
-fn backup_directory(args: &Args) -> Result<(Option<TempDir>, PathBuf)> {
-    if let Some(directory) = &args.directory {
-        return Ok((None, directory.clone()));
+/// The demo on its running server. Backups go where `--directory` says, or away with the server.
+async fn on(source: &Scratch, args: &Args, once: bool, listen: SocketAddr) -> Verb {
+    let directory = match &args.directory {
+        Some(directory) => directory.clone(),
+        None => source.private_directory("backups")?,
+    };
+    let server = server(args, source, &directory);
+    Box::pin(show(&server, args.json)).await?;
+    if once {
+        Ok(())
+    } else {
+        serve(server, listen).await
     }
-    let temporary = tempfile::Builder::new().prefix("pgvigil-demo-").tempdir();
-    let temporary = temporary.map_err(|error| {
-        Failure::io("make a temporary directory", error)
-            .remedy("make TMPDIR point to a writable directory")
-    })?;
-    let path = temporary.path().to_owned();
-    Ok((Some(temporary), path))
 }
 
 /// Starts the sample server and fills it.
@@ -102,7 +94,8 @@ fn server(args: &Args, source: &Scratch, directory: &Path) -> Server {
 }
 
 /// Backup, verify, drill, and what came of it.
-async fn show(server: &Server, json: bool, progress: &Progress) -> Verb {
+async fn show(server: &Server, json: bool) -> Verb {
+    let progress = &Progress::default();
     let taken = terminal::watch(progress, backup::run(server, progress)).await?;
     let manifest = &taken.manifest;
     let rate = manifest.archive.uncompressed_bytes as f64 / manifest.duration_seconds.max(0.001);
@@ -116,6 +109,7 @@ async fn show(server: &Server, json: bool, progress: &Progress) -> Verb {
             render::bytes(whole(rate)),
         ),
     )?;
+    let progress = &Progress::default();
     let checked = terminal::watch(
         progress,
         verify::run(&taken.path, SERVER, &server.directory, progress),
@@ -131,6 +125,7 @@ async fn show(server: &Server, json: bool, progress: &Progress) -> Verb {
             render::seconds(checked.report.duration_seconds)
         ),
     )?;
+    let progress = &Progress::default();
     let (report, failure) = terminal::watch(
         progress,
         crate::drill::run(
