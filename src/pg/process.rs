@@ -37,6 +37,8 @@ pub struct Program {
     pub quit: bool,
     /// A directory of ours that goes when it ends.
     pub remove: Option<PathBuf>,
+    /// It stays when the program ends well.
+    pub keep_if_good: bool,
 }
 
 /// A running program. Dropping it ends it.
@@ -109,6 +111,7 @@ impl Program {
             deadline,
             quit: false,
             remove: None,
+            keep_if_good: false,
         }
     }
 
@@ -142,6 +145,9 @@ impl Program {
         }
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
+        }
+        if self.keep_if_good {
+            command.arg("--keep-if-good");
         }
         command.arg("--").arg(&self.path).args(&self.arguments);
         command
