@@ -12,7 +12,15 @@ fn help_names_every_verb_and_the_exit_codes() {
     let place = Place::new();
     let done = pgvigil(&place).args(["--help"]).run().exits(0);
     for word in [
-        "serve", "backup", "verify", "drill", "list", "inspect", "check", "demo", "Exit codes",
+        "serve",
+        "backup",
+        "verify",
+        "drill",
+        "list",
+        "inspect",
+        "check",
+        "demo",
+        "Exit codes",
     ] {
         assert!(done.stdout.contains(word), "{word}: {}", done.stdout);
     }

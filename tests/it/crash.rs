@@ -94,16 +94,23 @@ fn a_drill_killed_at_any_moment() {
     let place = Place::new();
     sample::backup().put(&place);
     let whole = measured(&place, "drill");
+    let mut left_something = 0;
     for moment in 0..MOMENTS {
         killed_after(
             run(&place, "drill"),
             whole * (2 * moment + 1) / (2 * MOMENTS),
         );
         all_gone(&place, CLEANED_UP);
-        wait_until("no scratch directory is left", CLEANED_UP, || {
-            place.scratch_directories().is_empty()
-        });
+        // The wardens have ended, and removed what they had to.
+        if place.scratch_directories().is_empty() {
+            continue;
+        }
+        // Killed in the milliseconds in which no warden had the directory yet: the next drill sweeps it.
+        left_something += 1;
+        done(&place, "drill");
+        assert_eq!(place.scratch_directories(), Vec::<String>::new());
     }
+    assert!(left_something <= 1, "left something {left_something} times");
     done(&place, "drill");
     all_gone(&place, CLEANED_UP);
     assert_eq!(place.scratch_directories(), Vec::<String>::new());

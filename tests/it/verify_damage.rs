@@ -103,9 +103,16 @@ fn has_place(report: &Value, what: &str) {
         .unwrap_or_else(|| panic!("{what}: nothing found"));
     let place = first["place"].as_str().unwrap();
     assert!(
-        ["member ", "byte ", "line ", "the beginning", "the file", "the end"]
-            .iter()
-            .any(|word| place.contains(word)),
+        [
+            "member ",
+            "byte ",
+            "line ",
+            "the beginning",
+            "the file",
+            "the end"
+        ]
+        .iter()
+        .any(|word| place.contains(word)),
         "{what}: no place: {first}"
     );
     for key in ["message", "remedy"] {
@@ -148,7 +155,10 @@ fn one_bit_of_the_first_header() {
     for byte in 0..pgvigil::archive::header::HEADER {
         let mut bytes = spoilt.backup.archive.clone();
         bytes[byte] ^= 1 << (byte % 8);
-        spoilt.is_found(&damaged(format!("header byte {byte} flipped"), bytes), false);
+        spoilt.is_found(
+            &damaged(format!("header byte {byte} flipped"), bytes),
+            false,
+        );
     }
 }
 
@@ -253,7 +263,10 @@ fn what_is_no_archive() {
         ("a gzip of nothing appended", with(&nothing)),
         ("more SQL appended", with(&gzip(b"DROP TABLE x;\n"))),
         ("zeros instead", vec![0; whole.len()]),
-        ("text instead", b"-- PostgreSQL database cluster dump\n".to_vec()),
+        (
+            "text instead",
+            b"-- PostgreSQL database cluster dump\n".to_vec(),
+        ),
     ] {
         spoilt.is_found(&damaged(what, bytes), what == "emptied");
     }
@@ -281,7 +294,10 @@ fn dumps_by_others() {
     let text = sample::system().dump();
     let verify = |bytes: &[u8]| {
         fs::write(&path, gzip(bytes)).unwrap();
-        pgvigil(&place).args(["verify", "--json"]).about(&path).run()
+        pgvigil(&place)
+            .args(["verify", "--json"])
+            .about(&path)
+            .run()
     };
 
     let whole = verify(&text).exits(0).json();
@@ -302,7 +318,10 @@ fn dumps_by_others() {
 
     // Nobody can know that there was a row; that nobody could is said.
     let shorter = verify(&without_a_row(&text)).exits(0).json();
-    assert_eq!(shorter["rows"].as_u64(), whole["rows"].as_u64().map(|rows| rows - 1));
+    assert_eq!(
+        shorter["rows"].as_u64(),
+        whole["rows"].as_u64().map(|rows| rows - 1)
+    );
     assert_eq!(kinds(&shorter), ["no_manifest"]);
 
     verify(&text).exits(0);
