@@ -29,7 +29,7 @@ fn whole_and_proven_as_an_unprivileged_user() {
     let place = Place::new();
     if are_root() {
         place.give_to_nobody();
-        is_whole_and_proven(sample::system(), Pgvigil::as_nobody, &place);
+        is_whole_and_proven(sample::system(), Pgvigil::under_nobody, &place);
         let owner = fs::metadata(place.archives().pop().unwrap()).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), nobody().0);
     } else {

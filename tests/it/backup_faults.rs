@@ -326,7 +326,7 @@ fn the_directory_may_not_be_written() {
     if are_root() {
         // Root may write anywhere.
         place.give_to_nobody();
-        command = command.as_nobody();
+        command = command.under_nobody();
     }
     fs::set_permissions(place.backups(), fs::Permissions::from_mode(0o500)).unwrap();
     let done = command.run().exits(3);

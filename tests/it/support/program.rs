@@ -90,7 +90,7 @@ impl Pgvigil {
     }
 
     /// As the unprivileged user.
-    pub(crate) fn as_nobody(mut self) -> Self {
+    pub(crate) fn under_nobody(mut self) -> Self {
         let (uid, gid) = nobody();
         self.command.uid(uid).gid(gid);
         self
