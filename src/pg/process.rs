@@ -37,6 +37,8 @@ pub struct Program {
     pub quit: bool,
     /// A directory of ours that goes when it ends.
     pub remove: Option<PathBuf>,
+    /// It stays when the program ends well.
+    pub keep_if_good: bool,
     /// What it may reach; `None`: whatever its user may.
     pub fence: Option<Fence>,
 }
@@ -122,7 +124,11 @@ impl Program {
             deadline,
             quit: false,
             remove: None,
+<<<<<<< HEAD
             fence: None,
+=======
+            keep_if_good: false,
+>>>>>>> tests
         }
     }
 
@@ -135,11 +141,14 @@ impl Program {
 
     /// Starts it with its standard output in a pipe.
     pub fn start(&self) -> io::Result<Running> {
+        // The warden counts whole seconds: what it was told is what its verdict is held against.
+        let begun = u64::from(self.deadline.subsec_nanos() > 0);
+        let deadline = Duration::from_secs((self.deadline.as_secs() + begun).max(1));
         // /proc/self/exe is us even after an upgrade replaced the file.
         let mut command = Command::new("/proc/self/exe");
         command
             .arg("warden")
-            .args(["--deadline", &self.deadline.as_secs().max(1).to_string()]);
+            .args(["--deadline", &deadline.as_secs().to_string()]);
         if self.quit {
             command.arg("--quit");
         }
@@ -154,6 +163,7 @@ impl Program {
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
         }
+<<<<<<< HEAD
         command.arg("--");
         if let Some(fence) = &self.fence {
             command
@@ -168,6 +178,12 @@ impl Program {
             command.arg("--");
         }
         command.arg(&self.path).args(&self.arguments);
+=======
+        if self.keep_if_good {
+            command.arg("--keep-if-good");
+        }
+        command.arg("--").arg(&self.path).args(&self.arguments);
+>>>>>>> tests
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -177,6 +193,8 @@ impl Program {
             .stderr(Stdio::piped());
         // Its own group: a Ctrl-C at the terminal is for us, and we decide what it means for the program.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // Before the warden begins to count, or its deadline would seem to come early.
+        let started = Instant::now();
         let mut warden = command.spawn()?;
         let leash = Leash(Arc::new(Mutex::new(warden.stdin.take())));
         let stdout = warden.stdout.take();
@@ -186,8 +204,8 @@ impl Program {
             leash,
             stdout,
             stderr,
-            started: Instant::now(),
-            deadline: self.deadline,
+            started,
+            deadline,
         })
     }
 }

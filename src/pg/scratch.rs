@@ -187,6 +187,8 @@ impl Scratch {
             "--pgdata",
         ]);
         program.arguments.push(self.data().into());
+        program.remove = Some(self.directory.clone());
+        program.keep_if_good = true;
         program
     }
 

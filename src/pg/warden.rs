@@ -47,6 +47,9 @@ pub struct Order {
     /// Remove this directory of ours when the program has ended.
     #[arg(long)]
     pub remove: Option<PathBuf>,
+    /// But keep it when the program ended well: what it made is used further.
+    #[arg(long)]
+    pub keep_if_good: bool,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub command: Vec<std::ffi::OsString>,
@@ -72,7 +75,7 @@ pub fn run(order: &Order) -> ExitCode {
     if let Some(directory) = order
         .remove
         .as_ref()
-        .filter(|directory| directory.join(MARKER).exists())
+        .filter(|directory| directory.join(MARKER).exists() && !(order.keep_if_good && code == 0))
     {
         // Whoever waits for us checks that it is gone.
         let _ = fs::remove_dir_all(directory);

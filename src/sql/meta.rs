@@ -43,7 +43,11 @@ fn is_key(argument: &str) -> bool {
 fn database(argument: &str) -> Option<String> {
     match argument.strip_prefix("-reuse-previous=on ") {
         Some(connection) => connection_string(&unquote(connection)?),
-        None => unquote(argument),
+        // pg_dump quotes such a name in its other form, because psql takes this one for a connection string.
+        None => unquote(argument).filter(|name| {
+            let elsewhere = name.starts_with("postgresql://") || name.starts_with("postgres://");
+            !elsewhere && !name.contains('=')
+        }),
     }
 }
 
@@ -123,6 +127,8 @@ mod tests {
             r#"\connect -reuse-previous=on "dbname='x' host=evil""#,
             r"\connect -reuse-previous=on host=evil",
             r"\connect postgresql://evil/",
+            r#"\connect "postgresql://evil/""#,
+            r#"\connect "host=evil dbname=x""#,
             r"\connect",
             r"\encoding LATIN1",
             r"\! touch x",

@@ -1,0 +1,273 @@
+//! The sidecar as Prometheus and Kubernetes see it: what the disk says is there from the first scrape, a restart changes
+//! nothing, and it ends when it is told to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::place::Place;
+use crate::support::program::{Running, all_gone, ends_within, pgvigil};
+use crate::support::{config, programs, sample, wait_until};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A sidecar at work.
+struct Sidecar {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// An answer: status, content type, body.
+struct Answer {
+    status: u16,
+    content_type: String,
+    body: String,
+}
+
+impl Sidecar {
+    fn start(place: &Place, config: &Path) -> Self {
+        let command = pgvigil(place)
+            .env("PGVIGIL_LOG_LEVEL", "info")
+            .args(["serve", "--config"])
+            .about(config);
+        let (child, stderr) = Running::stderr_of(command);
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let address = lines
+            .by_ref()
+            .find_map(|line| {
+                let word = line.split("address=").nth(1)?;
+                word.split_whitespace().next()?.parse().ok()
+            })
+            .expect("a line of the log with address=");
+        // Read to the end, or the sidecar waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        let sidecar = Self { child, address };
+        wait_until("it is ready", 30 * SECOND, || {
+            sidecar.get("/-/ready").status == 200
+        });
+        sidecar
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        let mut stream = TcpStream::connect_timeout(&self.address, 5 * SECOND).unwrap();
+        stream.set_read_timeout(Some(10 * SECOND)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+        let content_type = head
+            .lines()
+            .find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-type").then_some(value)
+            })
+            .unwrap_or_default();
+        Answer {
+            status: head[9..12].parse().unwrap(),
+            content_type: content_type.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200);
+        answer.body
+    }
+
+    /// SIGTERM, as Kubernetes does it.
+    fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = ends_within(&mut self.child, 5 * SECOND);
+        assert_eq!(status.code(), Some(0), "{status}");
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // Only where a test has ended before it was stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The value of a series by its name and labels.
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics
+        .lines()
+        .find(|line| {
+            line.rsplit_once(' ')
+                .is_some_and(|(name, _)| name == series)
+        })
+        .unwrap_or_else(|| panic!("{series} is not in:\n{metrics}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+fn of_sample(metrics: &str, name: &str) -> f64 {
+    value(
+        metrics,
+        &format!("pgvigil_{name}{{server=\"{}\"}}", config::NAME),
+    )
+}
+
+/// What promtool finds wrong.
+fn check(metrics: &str) {
+    let mut child = Command::new(programs::promtool())
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "", "promtool");
+    assert!(output.status.success());
+}
+
+/// The series that come from the disk: those that do not tell the time.
+fn from_disk(metrics: &str) -> Vec<&str> {
+    metrics
+        .lines()
+        .filter(|line| {
+            ["pgvigil_backup", "pgvigil_verify_", "pgvigil_drill_"]
+                .iter()
+                .any(|family| line.starts_with(family))
+        })
+        .filter(|line| !line.contains("_age_seconds") && !line.contains("_next_run_"))
+        .collect()
+}
+
+#[test]
+fn nothing_has_happened_yet() {
+    let place = Place::new();
+    let server = sample::system();
+    let config = config::write(&place, server, &server.programs().directory, "30m");
+    let sidecar = Sidecar::start(&place, &config);
+    let metrics = sidecar.metrics();
+    check(&metrics);
+    for never in [
+        "backup_last_success_timestamp_seconds",
+        "backup_last_failure_timestamp_seconds",
+        "verify_last_success_timestamp_seconds",
+        "drill_last_success_timestamp_seconds",
+        "drill_proven_backup_timestamp_seconds",
+        "backups",
+        "backup_attempts_total",
+    ] {
+        assert_eq!(of_sample(&metrics, never), 0.0, "{never}");
+    }
+    sidecar.stop();
+}
+
+#[test]
+fn what_the_disk_says_survives_restarts() {
+    let place = Place::new();
+    let server = sample::system();
+    let config = config::write(&place, server, &server.programs().directory, "30m");
+    for verb in ["backup", "verify", "drill"] {
+        pgvigil(&place)
+            .args([verb, "--config"])
+            .about(&config)
+            .run()
+            .exits(0);
+    }
+    // One more attempt, which fails.
+    let broken = config::write(&place, server, &place.tmp(), "30m");
+    pgvigil(&place)
+        .args(["backup", "--config"])
+        .about(&broken)
+        .run()
+        .exits(3);
+    let config = config::write(&place, server, &server.programs().directory, "30m");
+
+    let sidecar = Sidecar::start(&place, &config);
+    let first = sidecar.metrics();
+    check(&first);
+    let drill = place
+        .ledger()
+        .into_iter()
+        .find(|entry| entry["job"] == "drill")
+        .unwrap();
+    for (name, wanted) in [
+        ("backups", 1.0),
+        ("backup_attempts_total", 2.0),
+        ("verify_corrupt_backups", 0.0),
+        ("drill_attempts_total", 1.0),
+        ("drill_mismatches", 0.0),
+        (
+            "drill_tables_compared",
+            drill["drill"]["tables"].as_f64().unwrap(),
+        ),
+        (
+            "drill_rows_compared",
+            drill["drill"]["rows"].as_f64().unwrap(),
+        ),
+    ] {
+        assert_eq!(of_sample(&first, name), wanted, "{name}");
+    }
+    for happened in [
+        "backup_last_success_timestamp_seconds",
+        "backup_last_failure_timestamp_seconds",
+        "backup_last_duration_seconds",
+        "verify_last_success_timestamp_seconds",
+        "drill_last_success_timestamp_seconds",
+        "drill_proven_backup_timestamp_seconds",
+        "objective_max_age_seconds",
+    ] {
+        assert!(of_sample(&first, happened) > 0.0, "{happened}");
+    }
+    let size = std::fs::metadata(&place.archives()[0]).unwrap().len();
+    assert_eq!(of_sample(&first, "backup_last_size_bytes"), size as f64);
+    let failed = format!(
+        "pgvigil_backup_failures_total{{server=\"{}\",reason=\"version\"}}",
+        config::NAME
+    );
+    assert_eq!(value(&first, &failed), 1.0);
+    let rows = format!(
+        "pgvigil_backup_database_rows{{server=\"{}\",database=\"we'ird \\\"db\"}}",
+        config::NAME
+    );
+    assert!(value(&first, &rows) > 0.0);
+    sidecar.stop();
+
+    let again = Sidecar::start(&place, &config);
+    let second = again.metrics();
+    assert!(from_disk(&first).len() > 40, "{:?}", from_disk(&first));
+    assert_eq!(from_disk(&first), from_disk(&second));
+    again.stop();
+    all_gone(&place, 5 * SECOND);
+}
+
+#[test]
+fn pages_and_probes() {
+    let place = Place::new();
+    sample::backup().put(&place);
+    let server = sample::system();
+    let config = config::write(&place, server, &server.programs().directory, "30m");
+    let sidecar = Sidecar::start(&place, &config);
+    for path in ["/-/healthy", "/-/ready", "/livez", "/readyz"] {
+        assert_eq!(sidecar.get(path).status, 200, "{path}");
+    }
+    let page = sidecar.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.content_type.starts_with("text/html"));
+    assert!(page.body.contains(config::NAME), "{}", page.body);
+    for path in ["/nothing", "/metrics/x", "/../etc/passwd", "/-/reload"] {
+        assert_eq!(sidecar.get(path).status, 404, "{path}");
+    }
+    sidecar.stop();
+}

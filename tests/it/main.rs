@@ -1,0 +1,18 @@
+//! The program as people use it: real servers, real files, real faults. One module per promise.
+//!
+//! Nothing here is skipped where something is missing: `.ci/install test` puts all of it there, and a test that lacks a
+//! part says which. Nothing waits for luck: conditions are polled until a deadline.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a broken expectation of a test is to end it"
+)]
+
+mod backup;
+mod backup_faults;
+mod cli;
+mod crash;
+mod http;
+mod layers;
+mod support;
+mod unsafe_dumps;
+mod verify_damage;

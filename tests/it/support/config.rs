@@ -1,0 +1,31 @@
+//! A configuration file for one server that runs nothing by itself.
+
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::server::Server;
+
+/// The name of the server in it.
+pub(crate) const NAME: &str = "sample";
+
+/// Writes it into a place; `timeout` is how long a backup may take.
+pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str) -> PathBuf {
+    let path = place.join("pgvigil.yaml");
+    let text = format!(
+        "servers:
+  - name: {NAME}
+    connection: {{ host: '{}', user: postgres }}
+    directory: '{}'
+    pg_bin: '{}'
+    backup: {{ schedule: never, timeout: {timeout} }}
+    verify: {{ schedule: never }}
+    drill: {{ schedule: never }}
+http: {{ listen: '127.0.0.1:0' }}
+",
+        server.socket().display(),
+        place.backups().display(),
+        pg_bin.display(),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}

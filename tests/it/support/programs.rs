@@ -1,0 +1,63 @@
+//! PostgreSQL's programs at hand: the system's, and version 18.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A directory of programs.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) directory: PathBuf,
+    pub(crate) major: u32,
+}
+
+const NEEDED: [&str; 5] = ["initdb", "postgres", "psql", "pg_dump", "pg_dumpall"];
+
+/// The newest of the system that is older than 18.
+pub(crate) fn system() -> Programs {
+    let folders = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL in /usr/lib/postgresql: run .ci/install test");
+    folders
+        .flatten()
+        .filter_map(|folder| Some((folder.file_name().to_str()?.parse().ok()?, folder.path())))
+        .filter(|(major, _)| *major < 18)
+        .max()
+        .map(|(major, path)| Programs::checked(path.join("bin"), major))
+        .expect("PostgreSQL 14 to 17 in /usr/lib/postgresql: run .ci/install test")
+}
+
+/// PostgreSQL 18, from the cache.
+pub(crate) fn eighteen() -> Programs {
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/postgresql-18/bin");
+    Programs::checked(cache, 18)
+}
+
+/// promtool, from PATH or the cache.
+pub(crate) fn promtool() -> PathBuf {
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/promtool/usr/bin/promtool");
+    [PathBuf::from("promtool"), cache]
+        .into_iter()
+        .find(|path| {
+            Command::new(path)
+                .arg("--version")
+                .output()
+                .is_ok_and(|output| output.status.success())
+        })
+        .expect("promtool on PATH or in .cache/promtool: run .ci/install test")
+}
+
+impl Programs {
+    fn checked(directory: PathBuf, major: u32) -> Self {
+        for program in NEEDED {
+            assert!(
+                directory.join(program).is_file(),
+                "{program} is missing in {}: run .ci/install test",
+                directory.display()
+            );
+        }
+        Self { directory, major }
+    }
+
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
