@@ -124,11 +124,8 @@ impl Program {
             deadline,
             quit: false,
             remove: None,
-<<<<<<< HEAD
             fence: None,
-=======
             keep_if_good: false,
->>>>>>> tests
         }
     }
 
@@ -163,7 +160,6 @@ impl Program {
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
         }
-<<<<<<< HEAD
         command.arg("--");
         if let Some(fence) = &self.fence {
             command
@@ -178,12 +174,10 @@ impl Program {
             command.arg("--");
         }
         command.arg(&self.path).args(&self.arguments);
-=======
         if self.keep_if_good {
             command.arg("--keep-if-good");
         }
         command.arg("--").arg(&self.path).args(&self.arguments);
->>>>>>> tests
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
