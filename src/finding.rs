@@ -57,8 +57,6 @@ pub enum FindingKind {
     SequenceDiffers,
     /// Large objects that differ.
     LargeObjectsDiffer,
-    /// A role, owner or grant that is not there.
-    DefinitionMissing,
     /// A check that was not done, and why.
     NotDone,
 }
@@ -142,9 +140,6 @@ impl FindingKind {
             }
             Self::TableDiffers | Self::SequenceDiffers | Self::LargeObjectsDiffer => {
                 "this backup does not give back what it holds: keep an older proven one and take a new one"
-            }
-            Self::DefinitionMissing => {
-                "after a restore this has to be put back by hand: take a new backup and compare"
             }
             Self::NotDone => "see the reason; the check counts as not proven",
         }

@@ -11,6 +11,9 @@ use crate::ledger::{DrillFacts, Entry, Job, JobResult};
 use crate::pg::scratch::random_id;
 use crate::store;
 
+/// Most characters of a message that the ledger keeps: a server's error text can hold a whole value.
+const MESSAGE: usize = 4000;
+
 /// An attempt under way.
 #[derive(Debug)]
 pub struct Attempt {
@@ -91,7 +94,8 @@ impl Attempt {
             Some(_) => JobResult::Error,
         };
         self.entry.reason = failure.map(Failure::kind);
-        self.entry.message = failure.map(Failure::sentence);
+        self.entry.message =
+            failure.map(|failure| failure.sentence().chars().take(MESSAGE).collect());
         info!(
             job = ?self.entry.job, job_id = %self.entry.job_id, server = %self.entry.server, result = ?self.entry.result,
             seconds = self.entry.duration_seconds, backup = self.entry.backup.as_deref().unwrap_or("-"), "job ended"

@@ -88,6 +88,7 @@ pub(super) fn backup(args: &Args, wanted: &str) -> Result<(Server, PathBuf)> {
     let parent = Path::new(wanted)
         .canonicalize()
         .ok()
+        .filter(|path| path.is_file())
         .and_then(|path| path.parent().map(Path::to_owned));
     if let Some(parent) = parent
         && let Some(index) = servers.iter().position(|server| {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::args::Args;
 use super::{Verb, context, ended, render, terminal};
 use crate::config::Server;
@@ -18,24 +20,29 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
     };
     let progress = Progress::default();
     let mut reports = Vec::new();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for (server, path) in &chosen {
-        let result = terminal::watch(
-            &progress,
-            verify::run(path, &server.name, &server.directory, &progress),
-        )
-        .await;
-        match result {
+        let checking = verify::run(path, &server.name, &server.directory, &progress);
+        match terminal::watch(&progress, checking).await {
             Ok(checked) => {
                 if !args.json {
                     terminal::print(&text(&checked.report))?;
                 }
-                failure = failure.or_else(|| verify::fault(&checked.report));
-                reports.push(checked.report);
+                failures.extend(verify::fault(&checked.report));
+                reports.push(json!(checked.report));
             }
-            // With --all, a file that cannot be read must not hide what is wrong with the others.
+            // A file that cannot be read must not hide what is wrong with the others.
             Err(error) if all && error.kind() != FailureKind::Cancelled => {
-                failure = failure.or(Some(error));
+                if !args.json {
+                    terminal::print(&format!(
+                        "{}: NOT READ: {}\n",
+                        path.display(),
+                        error.sentence()
+                    ))?;
+                }
+                reports
+                    .push(json!({ "archive": path, "passed": false, "message": error.sentence() }));
+                failures.push(error);
             }
             Err(error) => return Err(error.into()),
         }
@@ -46,7 +53,12 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
             _ => terminal::print_json(&reports)?,
         }
     }
-    ended(failure)
+    // A backup at fault (1) says more than a file that could not be read (3).
+    ended(
+        failures
+            .into_iter()
+            .min_by_key(|failure| failure.kind().policy().exit_code),
+    )
 }
 
 fn all_backups(args: &Args) -> Result<Vec<(Server, PathBuf)>> {

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
-use super::report::{CheckStatus, Report};
+use super::report::{CheckStatus, Report, SAME_MAJOR};
 use crate::catalog::diff::{Difference, ObjectKind, compare_database};
 use crate::catalog::{Catalog, Database};
 use crate::error::{Failure, FailureKind, Result};
@@ -174,7 +174,7 @@ fn say_when_majors_differ(expected: &Catalog, report: &mut Report) {
         let detail = format!(
             "dumped from PostgreSQL {dumped}, restored into {restored}: a type's text output may differ; drill with the same major version"
         );
-        report.check("same major version", CheckStatus::NotDone, detail);
+        report.check(SAME_MAJOR, CheckStatus::NotDone, detail);
     }
 }
 

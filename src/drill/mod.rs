@@ -136,6 +136,14 @@ fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
         return Err(Failure::new(FailureKind::Usage, format!("drill {}: it is a dump of one database", archive.display()))
             .remedy("drill a dump of the whole cluster (pg_dumpall): a database alone lacks the roles it needs"));
     }
+    if expected.tables() == 0 && expected.inserts == 0 {
+        let what = format!(
+            "drill {}: it holds no table's data, so there is nothing to compare",
+            archive.display()
+        );
+        return Err(Failure::new(FailureKind::Scratch, what)
+            .remedy("if the server has tables, take a backup of all of it (not --globals-only, not --schema-only)"));
+    }
     if expected.inserts > 0 {
         let what = format!(
             "drill {}: {} rows come as INSERT statements, which cannot be compared",
@@ -181,6 +189,7 @@ async fn prove(
     let restored = restore(archive, &target, &mut tablespaces, progress).await?;
     report.restore_seconds = restored.seconds;
     report.phase("restore", began);
+    scratch.begin_reading(binaries.version);
 
     let began = Instant::now();
     progress.stage(

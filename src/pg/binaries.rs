@@ -80,8 +80,10 @@ fn search(
     configured: Option<&Path>,
     users: &[Option<RunAs>],
 ) -> Result<Search> {
-    let directories =
-        configured.map_or_else(usual_directories, |directory| vec![directory.to_owned()]);
+    let directories = configured.map_or_else(usual_directories, |directory| {
+        // The program may be run from elsewhere.
+        vec![std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())]
+    });
     let mut seen = Vec::new();
     for directory in directories
         .iter()

@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::passfile::{self, Wanted};
+use super::version::Version;
 use super::{tls, user};
 use crate::config::{Connection, PasswordSource, SslMode};
 use crate::error::{Failure, FailureKind, Result};
@@ -36,12 +37,16 @@ pub struct Target {
     sslrootcert: Option<PathBuf>,
     connect_timeout: Duration,
     /// Settings of each session, which win over those of databases and roles.
-    options: &'static str,
+    options: String,
 }
 
 /// What a database's own settings must not do to us in a server of ours: make it read-only, have us act as someone else,
-/// or ask for libraries that are not here.
-const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= -c local_preload_libraries=";
+/// ask for libraries that are not here, or give us less time than it takes.
+const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= \
+     -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
+/// The same for settings that came later: triggers on login and on DDL, and a limit for whole transactions.
+const OPTIONS_SINCE_17: &str = " -c transaction_timeout=0 -c event_triggers=off";
 
 /// Where a password was found; what it is stays inside.
 enum Password {
@@ -132,7 +137,7 @@ impl Target {
             connect_timeout: connection
                 .connect_timeout
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-            options: "",
+            options: String::new(),
         })
     }
 
@@ -147,8 +152,18 @@ impl Target {
             sslmode: SslMode::Disable,
             sslrootcert: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            options: OWN_SERVER_OPTIONS,
+            options: OWN_SERVER_OPTIONS.to_owned(),
         }
+    }
+
+    /// The same, for sessions that read what was restored: no trigger of the dump runs in them.
+    #[must_use]
+    pub fn for_reading(&self, version: Version) -> Self {
+        let mut target = self.clone();
+        if version.major >= 17 {
+            target.options.push_str(OPTIONS_SINCE_17);
+        }
+        target
     }
 
     fn is_socket(&self) -> bool {
@@ -172,7 +187,7 @@ impl Target {
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
         if !self.options.is_empty() {
-            environment.push(("PGOPTIONS".to_owned(), self.options.into()));
+            environment.push(("PGOPTIONS".to_owned(), self.options.clone().into()));
         }
         if let Some(path) = &self.sslrootcert {
             environment.push(("PGSSLROOTCERT".to_owned(), path.into()));
@@ -239,7 +254,7 @@ impl Target {
             .user(&self.user)
             .dbname(database)
             .application_name("pgvigil")
-            .options(self.options)
+            .options(&self.options)
             .connect_timeout(self.connect_timeout)
             .tcp_user_timeout(Duration::from_secs(60))
             .ssl_mode(match self.sslmode {
@@ -318,15 +333,24 @@ fn default_host(port: u16) -> String {
 }
 
 fn environment_password() -> Password {
-    if let Ok(password) = std::env::var("PGPASSWORD") {
+    if let Some(password) = std::env::var("PGPASSWORD")
+        .ok()
+        .filter(|password| !password.is_empty())
+    {
         return Password::Plain(password);
     }
-    let named = std::env::var_os("PGPASSFILE").map(PathBuf::from);
+    // As libpq has it: a file that is not there is no error.
+    let named = std::env::var_os("PGPASSFILE")
+        .map(PathBuf::from)
+        .filter(|path| path.is_file());
     let usual = std::env::var_os("HOME")
         .map(|home| Path::new(&home).join(".pgpass"))
         .filter(|path| path.is_file());
     named.or(usual).map_or(Password::None, Password::File)
 }
+
+/// Most characters of each part of a server's error: some quote a whole value.
+const LONGEST_PART: usize = 400;
 
 /// What a server said, in one line: tokio-postgres' own text is just "db error".
 #[derive(Debug)]
@@ -347,13 +371,15 @@ impl From<&tokio_postgres::Error> for ServerError {
             }
             return Self(text);
         };
-        let mut text = format!("{} (SQLSTATE {}", said.message(), said.code().code());
+        let message: String = said.message().chars().take(LONGEST_PART).collect();
+        let mut text = format!("{message} (SQLSTATE {}", said.code().code());
         for (name, value) in [
             ("detail", said.detail()),
             ("hint", said.hint()),
             ("where", said.where_()),
         ] {
             if let Some(value) = value {
+                let value: String = value.chars().take(LONGEST_PART).collect();
                 text.push_str(&format!(", {name}: {value}"));
             }
         }

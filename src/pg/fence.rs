@@ -110,6 +110,8 @@ pub fn run(order: &Order) -> ExitCode {
         eprintln!("could not fence the server in: {error}");
         return ExitCode::from(START_CODE);
     }
+    // If even the warden is killed, the server is not to outlive it.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::QUIT));
     let error = Command::new(program).args(arguments).exec();
     eprintln!("could not run {}: {error}", program.to_string_lossy());
     ExitCode::from(START_CODE)

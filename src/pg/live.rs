@@ -163,12 +163,17 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
 fn live_table(row: &tokio_postgres::Row) -> LiveTable {
     let ancestors: Vec<&[u8]> = row.get(3);
     let split = |name: String| {
-        name.split_once('\t').map(|(schema, name)| (schema.to_owned(), name.to_owned()))
+        name.split_once('\t')
+            .map(|(schema, name)| (schema.to_owned(), name.to_owned()))
     };
     LiveTable {
         schema: name_of(row.get(1)),
         name: name_of(row.get(2)),
-        ancestors: ancestors.into_iter().map(name_of).filter_map(split).collect(),
+        ancestors: ancestors
+            .into_iter()
+            .map(name_of)
+            .filter_map(split)
+            .collect(),
     }
 }
 
@@ -221,14 +226,19 @@ impl Live {
                 .collect();
             let is_dumped = |table: &LiveTable| {
                 let own = (table.schema.as_str(), table.name.as_str());
-                let mut through = table.ancestors.iter().map(|(schema, name)| (schema.as_str(), name.as_str()));
+                let mut through = table
+                    .ancestors
+                    .iter()
+                    .map(|(schema, name)| (schema.as_str(), name.as_str()));
                 tables.contains(&own) || through.any(|root| tables.contains(&root))
             };
             let mut lost: Vec<_> = before
                 .tables
                 .iter()
                 .filter(|(oid, table)| after.tables.get(oid) == Some(table) && !is_dumped(table))
-                .map(|(_, table)| format!("table {}.{} of database {name}", table.schema, table.name))
+                .map(|(_, table)| {
+                    format!("table {}.{} of database {name}", table.schema, table.name)
+                })
                 .collect();
             lost.sort();
             missing.append(&mut lost);

@@ -114,7 +114,10 @@ async fn measure_table(
             .iter()
             .map(|column| quote_identifier(column))
             .collect();
-        format!("copy (select {} from {name} {condition}) to stdout", columns.join(", "))
+        format!(
+            "copy (select {} from {name} {condition}) to stdout",
+            columns.join(", ")
+        )
     } else {
         format!("copy {name}{} to stdout", quote_columns(&table.columns))
     };

@@ -5,6 +5,7 @@
 //! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared.
 
 pub mod binaries;
+mod claim;
 pub mod connect;
 pub mod dump;
 pub mod fence;

@@ -14,14 +14,13 @@ use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
 use super::binaries::Binaries;
+use super::claim::{self, Claim};
 use super::connect::Target;
 use super::fence::{self, Holds};
 use super::process::{Fence, How, Program, Running, output};
 use super::user::RunAs;
-use super::warden::MARKER;
+use super::version::Version;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 
@@ -49,10 +48,11 @@ pub struct Scratch {
     user: String,
     fence: Holds,
     tablespaces: usize,
+    _claim: Claim,
 }
 
 /// Settings that make a throwaway server fast and keep it to itself.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 21] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "fsync=off",
@@ -68,7 +68,9 @@ const SETTINGS: [&str; 20] = [
     "maintenance_work_mem=128MB",
     "max_wal_size=4GB",
     "checkpoint_timeout=1d",
-    "max_locks_per_transaction=256",
+    "max_connections=40",
+    // Dumping the definitions locks every table at once: 80 000 of them.
+    "max_locks_per_transaction=2048",
     "restart_after_crash=off",
     "logging_collector=off",
     "jit=off",
@@ -106,7 +108,7 @@ impl Scratch {
         progress: &Progress,
     ) -> Result<Self> {
         let id = random_id()?;
-        let directory = make_directory(binaries, id)?;
+        let (directory, claim) = make_directory(binaries, id)?;
         // From here on the directory has an owner that removes it.
         let mut scratch = Self {
             target: Target::local(&directory.join(SOCKET), user, "postgres"),
@@ -115,6 +117,7 @@ impl Scratch {
             user: user.to_owned(),
             fence: Holds::Nothing,
             tablespaces: 0,
+            _claim: claim,
         };
         let initdb = scratch.initdb(binaries);
         let (_, ended) = run_blocking(move || output(&initdb)).await?;
@@ -144,6 +147,11 @@ impl Scratch {
 
     fn fence_report(&self) -> PathBuf {
         self.directory.join("fence.json")
+    }
+
+    /// From here on what was restored is read: no trigger of the dump is to run.
+    pub fn begin_reading(&mut self, version: Version) {
+        self.target = self.target.for_reading(version);
     }
 
     /// What its fence holds.
@@ -312,7 +320,7 @@ fn cannot_start(what: &str, stderr: &str) -> Failure {
         FailureKind::Scratch,
         format!("start a scratch server: {what}: {last}"),
     )
-    .remedy("check free space in the temporary directory (TMPDIR) and the PostgreSQL binaries")
+    .remedy("check that TMPDIR has free space and that every user can pass through its parents, and the PostgreSQL binaries")
 }
 
 /// A random number from the kernel.
@@ -335,18 +343,19 @@ fn parent() -> PathBuf {
     }
 }
 
-fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
+fn make_directory(binaries: &Binaries, id: u32) -> Result<(PathBuf, Claim)> {
     let directory = parent().join(format!("{PREFIX}{}-{id:08x}", std::process::id()));
     let make = || {
         make_private(&directory, None)?;
-        fs::write(directory.join(MARKER), owner())?;
+        let claim = Claim::make(&directory)?;
         make_private(&directory.join(SOCKET), binaries.run_as.as_ref())?;
         make_private(&directory.join(TABLESPACES), binaries.run_as.as_ref())?;
         make_private(&directory.join("data"), binaries.run_as.as_ref())?;
         // Last, so that the marker is ours.
-        give(&directory, binaries.run_as.as_ref())
+        give(&directory, binaries.run_as.as_ref())?;
+        Ok(claim)
     };
-    make().map_err(|error| {
+    let claim = make().map_err(|error| {
         let _ = remove(&directory);
         Failure::io(
             format!("make scratch directory {}", directory.display()),
@@ -354,7 +363,7 @@ fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
         )
         .remedy("make TMPDIR point to a writable directory")
     })?;
-    Ok(directory)
+    Ok((directory, claim))
 }
 
 fn make_private(path: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
@@ -374,69 +383,7 @@ fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Our pid and start time: who has the same is us.
-fn owner() -> String {
-    format!(
-        "{} {}\n",
-        std::process::id(),
-        start_time(std::process::id()).unwrap_or_default()
-    )
-}
-
-/// Field 22 of /proc/PID/stat: ticks since boot; the fields before it end with the name in parentheses.
-fn start_time(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)
-        .map(str::to_owned)
-}
-
-/// Removes what killed runs left: directories whose maker is gone, and servers still running in them. Gives what was done.
+/// Removes what killed runs left. Gives what was done.
 pub fn sweep() -> Vec<String> {
-    let mut done = Vec::new();
-    for entry in fs::read_dir(parent()).into_iter().flatten().flatten() {
-        let is_scratch = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let Ok(marker) = fs::read_to_string(entry.path().join(MARKER)) else {
-            continue;
-        };
-        let mut words = marker.split_whitespace();
-        let Some(pid) = words.next().and_then(|word| word.parse::<u32>().ok()) else {
-            continue;
-        };
-        if !is_scratch || start_time(pid).is_some_and(|time| Some(time.as_str()) == words.next()) {
-            continue;
-        }
-        end_server(&entry.path().join("data"));
-        if remove(&entry.path()).is_ok() {
-            done.push(format!(
-                "removed scratch server {}, which a killed run had left behind",
-                entry.path().display()
-            ));
-        }
-    }
-    done
-}
-
-/// Ends a server that runs in this data directory.
-fn end_server(data: &Path) {
-    let pid_file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    let Some(pid) = pid_file
-        .lines()
-        .next()
-        .and_then(|line| line.trim().parse().ok())
-        .and_then(Pid::from_raw)
-    else {
-        return;
-    };
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
-    };
-    // The number may be another's by now; a postmaster works in its data directory.
-    if fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()))
-        .is_ok_and(|directory| directory == data)
-    {
-        let _ = pidfd_send_signal(&handle, Signal::QUIT);
-    }
+    claim::sweep(&parent(), PREFIX)
 }

@@ -84,8 +84,14 @@ fn refused(why: &str, at: Position) -> Failure {
 /// `DROP DATABASE IF EXISTS …` of `DROP DATABASE …`.
 fn if_exists(text: &str, kind: &str) -> String {
     match text.get(..kind.len()) {
-        Some(begin) if begin.eq_ignore_ascii_case(kind) && !text.to_ascii_lowercase().contains(" if exists ") => {
-            format!("{kind} IF EXISTS{}", text.get(kind.len()..).unwrap_or_default())
+        Some(begin)
+            if begin.eq_ignore_ascii_case(kind)
+                && !text.to_ascii_lowercase().contains(" if exists ") =>
+        {
+            format!(
+                "{kind} IF EXISTS{}",
+                text.get(kind.len()..).unwrap_or_default()
+            )
         }
         _ => text.to_owned(),
     }

@@ -84,9 +84,7 @@ pub fn shown(text: &[u8]) -> String {
 }
 
 /// Leading keywords after which anything goes.
-const DDL: [&str; 6] = [
-    "comment", "security", "refresh", "begin", "commit", "reset",
-];
+const DDL: [&str; 6] = ["comment", "security", "refresh", "begin", "commit", "reset"];
 
 /// Reads a statement's text (with its `;`).
 pub fn read(text: &[u8]) -> Statement {
@@ -291,9 +289,15 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
 }
 
 fn drop_object(mut tokens: Tokens<'_>) -> Statement {
-    let kinds = [("database", "DROP DATABASE"), ("role", "DROP ROLE"), ("tablespace", "DROP TABLESPACE")];
+    let kinds = [
+        ("database", "DROP DATABASE"),
+        ("role", "DROP ROLE"),
+        ("tablespace", "DROP TABLESPACE"),
+    ];
     let global = kinds.into_iter().find(|(kind, _)| tokens.keyword(kind));
-    global.map_or(Statement::Ordinary, |(_, words)| Statement::DropGlobal(words))
+    global.map_or(Statement::Ordinary, |(_, words)| {
+        Statement::DropGlobal(words)
+    })
 }
 
 /// `CREATE TABLE … AS` runs a query, and no dump holds it. Outside of the parentheses no other AS can stand.

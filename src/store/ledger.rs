@@ -65,6 +65,9 @@ pub fn append(directory: &Path, entry: &mut Entry) -> Result<()> {
         Failure::new(FailureKind::Io, "write a ledger entry as JSON").because(error)
     })?;
     line.push(b'\n');
+    if line.len() as u64 > LINE_LIMIT {
+        return Err(failed(too_long()));
+    }
     file.set_len(end).map_err(&failed)?;
     file.seek(SeekFrom::Start(end)).map_err(&failed)?;
     if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
@@ -83,7 +86,12 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     let mut tail = Vec::new();
     file.take(window).read_to_end(&mut tail)?;
     let Some(end) = memchr::memrchr(b'\n', &tail) else {
-        return Ok((None, 0));
+        // Only a file that never had a whole line may begin anew.
+        return if window == size {
+            Ok((None, 0))
+        } else {
+            Err(too_long())
+        };
     };
     let begin = tail
         .get(..end)
@@ -91,6 +99,13 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
         .map_or(0, |newline| newline + 1);
     let line = tail.get(begin..end).unwrap_or(&[]).to_vec();
     Ok((Some(line), size - window + end as u64 + 1))
+}
+
+fn too_long() -> std::io::Error {
+    std::io::Error::new(
+        std::io::ErrorKind::InvalidData,
+        "it has a line that no pgvigil wrote: move the file away and keep it",
+    )
 }
 
 /// All entries, the oldest first. A cut last line is passed over; any other line that is no entry is an error.
@@ -112,6 +127,9 @@ pub fn read(directory: &Path) -> Result<Vec<Entry>> {
             .take(LINE_LIMIT)
             .read_until(b'\n', &mut line)
             .map_err(|error| Failure::io(what(), error))?;
+        if line.len() as u64 == LINE_LIMIT && !line.ends_with(b"\n") {
+            return Err(Failure::io(what(), too_long()));
+        }
         if line.pop() != Some(b'\n') {
             return Ok(entries);
         }

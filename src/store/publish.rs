@@ -6,7 +6,7 @@
 //! start. All of it needs the directory's [`Lock`].
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use rustix::fs::RenameFlags;
 use super::lock::Lock;
 use super::{ARCHIVE_SUFFIX, MANIFEST_SUFFIX, manifest_path};
 use crate::error::{Failure, FailureKind, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SIZE_LIMIT};
 
 /// What temporary names end with.
 const PARTIAL_SUFFIX: &str = ".partial";
@@ -92,10 +92,15 @@ impl Pending {
             .and_then(|()| file.sync_all())
             .map_err(failed("write manifest", &manifest_partial))?;
         rename(&partial_path(&self.directory, &self.name), &destination)?;
+        let finished = sync_directory(&self.directory)
+            .and_then(|()| rename(&manifest_partial, &manifest_path(&destination)))
+            .and_then(|()| sync_directory(&self.directory));
+        if finished.is_err() {
+            // A backup is both files or none: take the archive back, and let the partial manifest go with us.
+            let _ = fs::remove_file(&destination);
+        }
+        finished?;
         self.done = true;
-        sync_directory(&self.directory)?;
-        rename(&manifest_partial, &manifest_path(&destination))?;
-        sync_directory(&self.directory)?;
         Ok(destination)
     }
 }
@@ -174,8 +179,15 @@ pub fn sweep(directory: &Path, _lock: &Lock) -> Result<Vec<String>> {
 
 /// Whether a manifest left behind is whole and is that of a published archive without one.
 fn belongs(partial: &Path, archive: &Path) -> bool {
-    let manifest = fs::read(partial)
+    let manifest = File::open(partial)
         .ok()
+        .and_then(|file| {
+            let mut text = Vec::new();
+            file.take(SIZE_LIMIT)
+                .read_to_end(&mut text)
+                .ok()
+                .map(|_| text)
+        })
         .and_then(|text| Manifest::from_json(&text).ok());
     let size = fs::metadata(archive).map(|facts| facts.len());
     !manifest_path(archive).exists()

@@ -261,10 +261,11 @@ fn judge_manifest(
         return;
     }
     for difference in diff::compare(&manifest.catalog, catalog) {
-        let kind = if difference.kind == ObjectKind::Table {
-            FindingKind::TableDiffers
-        } else {
-            FindingKind::CatalogMismatch
+        let kind = match difference.kind {
+            ObjectKind::Table => FindingKind::TableDiffers,
+            ObjectKind::Sequence => FindingKind::SequenceDiffers,
+            ObjectKind::LargeObjects => FindingKind::LargeObjectsDiffer,
+            ObjectKind::Database | ObjectKind::Roles => FindingKind::CatalogMismatch,
         };
         findings.push(Finding::error(
             kind,
