@@ -86,9 +86,12 @@ fn end_server(data: &Path) {
     let mut text = String::new();
     let read = open_plain(&data.join("postmaster.pid"))
         .and_then(|file| file.take(64).read_to_string(&mut text));
+    // A server that initdb runs writes its number negative.
     let pid = read
         .ok()
-        .and_then(|_| text.lines().next()?.trim().parse().ok())
+        .and_then(|_| text.lines().next()?.trim().parse().ok());
+    let pid = pid
+        .filter(|number: &i32| *number > 0)
         .and_then(Pid::from_raw);
     let Some(pid) = pid else { return };
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
