@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::Args;
 use super::{Verb, blocking, context};
@@ -209,7 +209,7 @@ fn from_index(path: &Path, part: &Part) -> Result<()> {
 }
 
 /// Any gzip file: one pass, of which the ranges are passed on.
-fn from_stream(path: &PathBuf, part: &Part) -> Result<()> {
+fn from_stream(path: &Path, part: &Part) -> Result<()> {
     part.write(|out| {
         let last = part
             .ranges()
