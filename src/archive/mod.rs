@@ -18,13 +18,15 @@
 //!
 //! Members are cut at [`BLOCK`] bytes of text and at the borders of sections: before a `\connect`, and before and after
 //! each table's rows; inside of rows they are cut at the end of a row where there is one. [`writer`] compresses in parallel
-//! and in order, [`reader`] inflates and checks in parallel and in order, [`foreign`] reads any other gzip file.
+//! and in order, [`reader`] inflates and checks in parallel and in order, [`index`] gives out any part without the rest,
+//! [`foreign`] reads any other gzip file, [`file`] whichever it is.
 
 mod crc;
 pub mod cutter;
 pub mod file;
 pub mod foreign;
 pub mod header;
+pub mod index;
 mod ordered;
 pub mod reader;
 mod splitter;

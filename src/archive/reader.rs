@@ -127,7 +127,11 @@ fn check(inflater: &mut Decompressor, piece: Piece) -> Checked {
     }
 }
 
-fn inflate(inflater: &mut Decompressor, header: &Header, member: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn inflate(
+    inflater: &mut Decompressor,
+    header: &Header,
+    member: &[u8],
+) -> Result<Vec<u8>, String> {
     if computed_crc(member) != Some(header.crc) {
         return Err("its bytes do not have its checksum".to_owned());
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::pg::fence;
 use crate::pg::warden::Order;
 
 /// Takes PostgreSQL backups, proves that they restore, and tells Prometheus.
@@ -92,6 +93,18 @@ pub(super) enum Command {
         #[arg(default_value = "latest")]
         backup: String,
     },
+    /// Write SQL to standard output: the whole dump, one database, or one table's rows.
+    Extract {
+        /// A path, a name in the directory, or `latest`.
+        #[arg(default_value = "latest")]
+        backup: String,
+        /// Only this database.
+        #[arg(long, value_name = "NAME")]
+        database: Option<String>,
+        /// Only this table's rows, as a COPY: `schema.table`, quoted as in SQL.
+        #[arg(long, value_name = "TABLE", requires = "database")]
+        table: Option<String>,
+    },
     /// Check the configuration and the surroundings.
     Check,
     /// Show all of it with a sample server: backup, verify, drill, exporter.
@@ -106,4 +119,7 @@ pub(super) enum Command {
     /// Watches one program; started by pgvigil itself.
     #[command(hide = true)]
     Warden(Order),
+    /// Fences itself in and becomes a program; started by pgvigil itself.
+    #[command(hide = true)]
+    Fence(fence::Order),
 }

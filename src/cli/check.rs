@@ -11,6 +11,7 @@ use crate::config::{self, Server};
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::binaries;
 use crate::pg::connect::Target;
+use crate::pg::fence;
 use crate::pg::live;
 use crate::pg::version::Version;
 use crate::store;
@@ -100,6 +101,11 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
         let scratch = blocking(move || binaries::for_server(version, configured.as_deref())).await;
         items.push(judged(server, "scratch server", scratch.map(describe)));
     }
+    items.push(good(
+        &server.name,
+        "fence of the scratch server",
+        fence::possible().describe().to_owned(),
+    ));
     items.push(judged(server, "directory", writable(&server.directory)));
     items.push(judged(server, "free space", room(&server.directory)));
 }

@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod demo;
 mod drill;
+mod extract;
 mod inspect;
 mod list;
 mod render;
@@ -28,14 +29,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::{Failure, FailureKind, Result};
-use crate::pg::warden;
+use crate::pg::{fence, warden};
 use args::{Args, Command, LogFormat};
 
 /// Runs the program.
 pub fn run() -> ExitCode {
     let args = Args::parse();
-    if let Command::Warden(order) = &args.command {
-        return warden::run(order);
+    // These two have one thread and no runtime: they watch or become another program.
+    match &args.command {
+        Command::Warden(order) => return warden::run(order),
+        Command::Fence(order) => return fence::run(order),
+        _ => {}
     }
     log_to_stderr(&args);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -104,10 +108,15 @@ async fn dispatch(args: &Args) -> Verb {
         Command::Drill { backup, keep } => drill::run(args, backup, *keep).await,
         Command::List => list::run(args),
         Command::Inspect { backup } => inspect::run(args, backup).await,
+        Command::Extract {
+            backup,
+            database,
+            table,
+        } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
         Command::Check => check::run(args).await,
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,
         // Handled before there was a runtime.
-        Command::Warden(_) => Ok(()),
+        Command::Warden(_) | Command::Fence(_) => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{Job, JobResult};
 use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
+use crate::pg::fence::Holds;
 use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
@@ -100,7 +101,7 @@ async fn attempted(
     progress.stage("prepare", 0);
     let binaries = find_server(expected, server).await?;
     // Longer than the drill itself may take: the drill's own end comes first.
-    let scratch = Scratch::start(
+    let mut scratch = Scratch::start(
         &binaries,
         server.drill.timeout + Duration::from_secs(600),
         progress,
@@ -110,7 +111,13 @@ async fn attempted(
     report.phase("prepare", began);
 
     let proven = Box::pin(prove(
-        archive, &checked, expected, &scratch, &binaries, progress, report,
+        archive,
+        &checked,
+        expected,
+        &mut scratch,
+        &binaries,
+        progress,
+        report,
     ))
     .await;
     if options.keep && !matches!(&proven, Err(error) if error.kind() == FailureKind::Cancelled) {
@@ -156,19 +163,22 @@ async fn prove(
     archive: &Path,
     checked: &Checked,
     expected: &Catalog,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     binaries: &Binaries,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
+    let held = if scratch.fence() == Holds::Nothing {
+        CheckStatus::NotDone
+    } else {
+        CheckStatus::Passed
+    };
+    report.check("fence", held, scratch.fence().describe().to_owned());
     let began = Instant::now();
     progress.stage("restore", expected.bytes);
-    let mut count = 0;
-    let mut tablespaces = || {
-        count += 1;
-        scratch.tablespace_directory(count, binaries.run_as.as_ref())
-    };
-    let restored = restore(archive, scratch.target(), &mut tablespaces, progress).await?;
+    let target = scratch.target().clone();
+    let mut tablespaces = || scratch.tablespace_directory(binaries.run_as.as_ref());
+    let restored = restore(archive, &target, &mut tablespaces, progress).await?;
     report.restore_seconds = restored.seconds;
     report.phase("restore", began);
 

@@ -147,7 +147,7 @@ impl Report {
                 FailureKind::Scratch,
                 format!("{what}: not proven: {}", check.detail),
             )
-            .remedy("take backups with pgvigil, which remembers these settings")),
+            .remedy("see the reason: what is not proven counts as not proven")),
         }
     }
 }

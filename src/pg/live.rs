@@ -14,14 +14,19 @@ const DATABASES: &str = "select oid, datname, pg_catalog.pg_database_size(oid) f
      where datallowconn and datconnlimit <> -2 order by datname";
 
 /// Tables of which pg_dump writes data: ordinary ones outside of the system's schemas that no extension owns. Not
-/// partitioned parents, foreign tables or views, which have no rows of their own; not temporary tables.
-const TABLES: &str = "select c.oid, n.nspname, c.relname from pg_catalog.pg_class c \
+/// partitioned parents, foreign tables or views, which have no rows of their own; not temporary tables. Names come as bytes,
+/// because in a database of encoding SQL_ASCII they can be any.
+const TABLES: &str = "with e(enc) as (select case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end) \
+     select c.oid, convert_to(n.nspname::text, e.enc), convert_to(c.relname::text, e.enc) from e cross join pg_catalog.pg_class c \
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
      where c.relkind = 'r' and c.relpersistence <> 't' \
        and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
        and not exists (select from pg_catalog.pg_depend d \
             where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.objsubid = 0 \
               and d.refclassid = 'pg_catalog.pg_extension'::regclass and d.deptype = 'e')";
+
+/// A database may limit its statements to less than listing its tables takes; pg_dump lifts the same limits.
+const PATIENT: &str = "set statement_timeout = 0; set lock_timeout = 0";
 
 const SETTINGS: &str = "select current_setting('TimeZone'), current_setting('bytea_output'), current_setting('lc_monetary')";
 
@@ -110,6 +115,10 @@ async fn exists(session: &Session, oid: u32) -> bool {
 
 async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<LiveDatabase> {
     let session = target.session(name).await?;
+    session
+        .batch_execute(PATIENT)
+        .await
+        .map_err(failed(format!("set up a session in database {name}")))?;
     let settings = session
         .query_one(SETTINGS, &[])
         .await
@@ -120,7 +129,7 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         .map_err(failed(format!("list the tables of database {name}")))?;
     let tables = rows
         .into_iter()
-        .map(|row| (row.get(0), (row.get(1), row.get(2))))
+        .map(|row| (row.get(0), (name_of(row.get(1)), name_of(row.get(2)))))
         .collect();
     let settings = SessionSettings {
         database: name.to_owned(),
@@ -135,6 +144,11 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         tables,
         settings,
     })
+}
+
+/// A name as the catalog of a dump has it.
+fn name_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Live {

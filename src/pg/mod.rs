@@ -7,6 +7,7 @@
 pub mod binaries;
 pub mod connect;
 pub mod dump;
+pub mod fence;
 pub mod live;
 pub mod measure;
 pub mod passfile;

@@ -39,6 +39,19 @@ pub struct Program {
     pub remove: Option<PathBuf>,
     /// It stays when the program ends well.
     pub keep_if_good: bool,
+    /// What it may reach; `None`: whatever its user may.
+    pub fence: Option<Fence>,
+}
+
+/// What a fenced program may reach beside what every program needs.
+#[derive(Clone, Debug, Default)]
+pub struct Fence {
+    /// May be read.
+    pub read: Vec<PathBuf>,
+    /// May be written to.
+    pub write: Vec<PathBuf>,
+    /// Where the fence says what held.
+    pub report: PathBuf,
 }
 
 /// A running program. Dropping it ends it.
@@ -111,6 +124,7 @@ impl Program {
             deadline,
             quit: false,
             remove: None,
+            fence: None,
             keep_if_good: false,
         }
     }
@@ -146,6 +160,20 @@ impl Program {
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
         }
+        command.arg("--");
+        if let Some(fence) = &self.fence {
+            command
+                .args(["/proc/self/exe", "fence", "--report"])
+                .arg(&fence.report);
+            for path in &fence.read {
+                command.arg("--read").arg(path);
+            }
+            for path in &fence.write {
+                command.arg("--write").arg(path);
+            }
+            command.arg("--");
+        }
+        command.arg(&self.path).args(&self.arguments);
         if self.keep_if_good {
             command.arg("--keep-if-good");
         }

@@ -2,7 +2,8 @@
 //!
 //! initdb into a directory of its own, a socket in it that only its owner (and root) can reach, no TCP, durability off,
 //! and a bootstrap superuser that no dump contains, so that `DROP ROLE postgres` and `CREATE ROLE postgres` of a dump
-//! just work and *every* error counts. Never root: dropped to another user where we are. Its environment is empty.
+//! just work and *every* error counts. Never root: dropped to another user where we are. Its environment is empty, and a
+//! [`fence`](super::fence) keeps what a dump's functions do inside of its directory.
 //!
 //! The directory goes when the server ends, whoever ended it: its warden sees to that also when we are killed. What a
 //! killed warden leaves, [`sweep`] finds at the next start.
@@ -17,7 +18,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::binaries::Binaries;
 use super::connect::Target;
-use super::process::{How, Program, Running, output};
+use super::fence::{self, Holds};
+use super::process::{Fence, How, Program, Running, output};
+use super::user::RunAs;
 use super::warden::MARKER;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
@@ -27,6 +30,12 @@ const PREFIX: &str = "pgvigil-scratch-";
 
 /// How long initdb and starting may take; both are seconds on a slow machine.
 const START_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Where the server's socket is, in its directory.
+const SOCKET: &str = "s";
+
+/// Where tablespaces are, in its directory.
+const TABLESPACES: &str = "tablespaces";
 
 /// sun_path of a socket address holds this many bytes.
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -38,10 +47,12 @@ pub struct Scratch {
     server: Option<Running>,
     target: Target,
     user: String,
+    fence: Holds,
+    tablespaces: usize,
 }
 
 /// Settings that make a throwaway server fast and keep it to itself.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "fsync=off",
@@ -61,6 +72,8 @@ const SETTINGS: [&str; 19] = [
     "restart_after_crash=off",
     "logging_collector=off",
     "jit=off",
+    // In its own directory, not in /dev/shm, which its fence keeps it out of.
+    "dynamic_shared_memory_type=mmap",
 ];
 
 impl Scratch {
@@ -96,10 +109,12 @@ impl Scratch {
         let directory = make_directory(binaries, id)?;
         // From here on the directory has an owner that removes it.
         let mut scratch = Self {
-            target: Target::local(&directory.join("s"), user, "postgres"),
+            target: Target::local(&directory.join(SOCKET), user, "postgres"),
             server: None,
             directory,
             user: user.to_owned(),
+            fence: Holds::Nothing,
+            tablespaces: 0,
         };
         let initdb = scratch.initdb(binaries);
         let (_, ended) = run_blocking(move || output(&initdb)).await?;
@@ -116,6 +131,10 @@ impl Scratch {
                 .map_err(|error| Failure::io("start the scratch server", error))?,
         );
         scratch.wait_until_ready(progress).await?;
+        scratch.fence = fs::read(scratch.fence_report())
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         Ok(scratch)
     }
 
@@ -123,13 +142,22 @@ impl Scratch {
         self.directory.join("data")
     }
 
-    /// A directory that the server may write to, for tablespaces.
-    pub fn tablespace_directory(
-        &self,
-        number: usize,
-        run_as: Option<&super::user::RunAs>,
-    ) -> Result<PathBuf> {
-        let path = self.directory.join(format!("t{number}"));
+    fn fence_report(&self) -> PathBuf {
+        self.directory.join("fence.json")
+    }
+
+    /// What its fence holds.
+    pub fn fence(&self) -> Holds {
+        self.fence
+    }
+
+    /// A new directory that the server may write to, for a tablespace.
+    pub fn tablespace_directory(&mut self, run_as: Option<&RunAs>) -> Result<PathBuf> {
+        self.tablespaces += 1;
+        let path = self
+            .directory
+            .join(TABLESPACES)
+            .join(self.tablespaces.to_string());
         make_private(&path, run_as)
             .map_err(|error| Failure::io(format!("make directory {}", path.display()), error))?;
         Ok(path)
@@ -170,14 +198,36 @@ impl Scratch {
             "-D".into(),
             self.data().into(),
             "-k".into(),
-            self.directory.join("s").into(),
+            self.directory.join(SOCKET).into(),
         ]);
         for setting in SETTINGS {
             program.arguments.extend(["-c".into(), setting.into()]);
         }
         program.quit = true;
         program.remove = Some(self.directory.clone());
+        if fence::can_be_run_by_others() || binaries.run_as.is_none() {
+            program.fence = Some(self.fence_around(binaries));
+        }
         program
+    }
+
+    fn fence_around(&self, binaries: &Binaries) -> Fence {
+        // PostgreSQL's installation: the directory above its programs.
+        let installation = binaries.directory.canonicalize().ok();
+        let installation = installation.and_then(|programs| programs.parent().map(Path::to_owned));
+        let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        Fence {
+            read: std::env::split_paths(&libraries)
+                .filter(|directory| directory.is_absolute())
+                .chain(installation)
+                .collect(),
+            write: vec![
+                self.data(),
+                self.directory.join(SOCKET),
+                self.directory.join(TABLESPACES),
+            ],
+            report: self.fence_report(),
+        }
     }
 
     fn program(&self, binaries: &Binaries, name: &str, deadline: Duration) -> Program {
@@ -290,7 +340,8 @@ fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
     let make = || {
         make_private(&directory, None)?;
         fs::write(directory.join(MARKER), owner())?;
-        make_private(&directory.join("s"), binaries.run_as.as_ref())?;
+        make_private(&directory.join(SOCKET), binaries.run_as.as_ref())?;
+        make_private(&directory.join(TABLESPACES), binaries.run_as.as_ref())?;
         make_private(&directory.join("data"), binaries.run_as.as_ref())?;
         // Last, so that the marker is ours.
         give(&directory, binaries.run_as.as_ref())
@@ -306,12 +357,12 @@ fn make_directory(binaries: &Binaries, id: u32) -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn make_private(path: &Path, run_as: Option<&super::user::RunAs>) -> io::Result<()> {
+fn make_private(path: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)?;
     give(path, run_as)
 }
 
-fn give(path: &Path, run_as: Option<&super::user::RunAs>) -> io::Result<()> {
+fn give(path: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
     run_as.map_or(Ok(()), |user| chown(path, Some(user.uid), Some(user.gid)))
 }
 

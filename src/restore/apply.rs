@@ -81,6 +81,15 @@ fn refused(why: &str, at: Position) -> Failure {
         .remedy("treat the file as tampered with, and do not feed it to psql")
 }
 
+/// COPY needs its table's name as text.
+fn unnameable(at: Position) -> Failure {
+    Failure::new(
+        FailureKind::Scratch,
+        format!("restore: {at}: load a table whose name is not text in the section's encoding"),
+    )
+    .remedy("rename the table at its source, or restore it with psql")
+}
+
 struct Apply<'a> {
     target: &'a Target,
     session: Session,
@@ -146,8 +155,7 @@ impl Apply<'_> {
         at: Position,
         steps: &mut Steps,
     ) -> Result<()> {
-        let text = decode(&self.encoding, text)
-            .ok_or_else(|| refused("a name that is not in the section's encoding", at))?;
+        let text = decode(&self.encoding, text).ok_or_else(|| unnameable(at))?;
         let place = format!("COPY {}", header.table);
         let statement = self
             .session

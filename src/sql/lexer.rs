@@ -51,8 +51,6 @@ enum State {
 #[derive(Clone, Debug)]
 pub(super) struct Lexer {
     state: State,
-    /// Whether plain '…' strings know backslash escapes (standard_conforming_strings = off).
-    backslash_quotes: bool,
     parens: u32,
     /// Depth of BEGIN … END and CASE … END inside a routine's body.
     blocks: u32,
@@ -79,7 +77,6 @@ impl Lexer {
     pub(super) fn new() -> Self {
         Self {
             state: State::Plain,
-            backslash_quotes: false,
             parens: 0,
             blocks: 0,
             word: [0; 16],
@@ -92,16 +89,9 @@ impl Lexer {
         }
     }
 
-    /// Follows `SET standard_conforming_strings`.
-    pub(super) fn set_backslash_quotes(&mut self, on: bool) {
-        self.backslash_quotes = on;
-    }
-
     /// Forgets the statement.
     pub(super) fn reset(&mut self) {
-        let backslash_quotes = self.backslash_quotes;
         *self = Self::new();
-        self.backslash_quotes = backslash_quotes;
     }
 
     /// How many bytes from here can be passed over because they cannot change the state.
@@ -110,7 +100,8 @@ impl Lexer {
             State::Quote { escapes: false } => memchr::memchr(b'\'', input),
             State::Quote { escapes: true } => memchr::memchr2(b'\'', b'\\', input),
             State::DoubleQuote => memchr::memchr(b'"', input),
-            State::LineComment => memchr::memchr(b'\n', input),
+            // PostgreSQL and psql end such a comment at a carriage return too.
+            State::LineComment => memchr::memchr2(b'\n', b'\r', input),
             State::DollarBody { matched: 0 } => memchr::memchr(b'$', input),
             _ => return 0,
         };
@@ -158,7 +149,7 @@ impl Lexer {
                 }
             }
             State::LineComment => {
-                if byte == b'\n' {
+                if matches!(byte, b'\n' | b'\r') {
                     self.state = State::Plain;
                     return self.plain(byte);
                 }
@@ -254,7 +245,7 @@ impl Lexer {
                 let resumed = self.resume == Resume::NewLine;
                 self.resume = Resume::No;
                 self.state = State::Quote {
-                    escapes: escape_prefix || resumed || self.backslash_quotes,
+                    escapes: escape_prefix || resumed,
                 };
             }
             b'-' => self.state = State::Dash,
@@ -357,6 +348,7 @@ mod tests {
         one_statement("SELECT $x$ $x $x$;");
         one_statement("SELECT 1 /* ; /* ; */ ; */;");
         one_statement("SELECT 1 -- ;\n;");
+        one_statement("SELECT 1 -- ;\r;");
         one_statement("CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2);");
         one_statement(
             "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 ELSE 2 END; END;",
@@ -377,17 +369,5 @@ mod tests {
     fn a_quote_after_an_e_string_on_the_same_line_is_plain() {
         // No continuation without a newline: the second string is a plain one and the backslash is text.
         assert_eq!(ends(r"SELECT E'a' '\';").len(), 1);
-    }
-
-    #[test]
-    fn backslash_quotes_follow_the_setting() {
-        let mut lexer = Lexer::new();
-        lexer.set_backslash_quotes(true);
-        let steps: Vec<_> = r"SELECT '\';';"
-            .bytes()
-            .map(|byte| lexer.step(byte))
-            .collect();
-        assert_eq!(steps.iter().filter(|step| **step == Step::End).count(), 1);
-        assert_eq!(steps.last(), Some(&Step::End));
     }
 }

@@ -6,7 +6,6 @@
 
 use super::copy::{self, CopyHeader};
 use super::lexer::{Lexer, Step};
-use super::statement;
 
 /// Where something stands in the dump text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -242,6 +241,10 @@ impl Scanner {
             return body.len();
         }
         let at = self.start;
+        // psql ends a comment at a carriage return and reads on behind it: what stands there must not pass as comment.
+        if memchr::memchr2(b'\r', b'\0', &self.text).is_some() {
+            sink.event(Event::Malformed("a control character in a line", at));
+        }
         match self.mode {
             Mode::Meta { inside } => sink.event(Event::Meta {
                 line: &self.text,
@@ -290,15 +293,15 @@ impl Scanner {
             end: self.here.offset,
         };
         self.mode = Mode::Between;
+        if memchr::memchr(b'\0', statement.text).is_some() {
+            sink.event(Event::Malformed("a NUL in a statement", self.start));
+        }
         match copy::header(statement.text) {
             Some(header) if statement.whole => {
                 self.mode = Mode::CopyNewline;
                 sink.event(Event::CopyBegin(Box::new(header), statement));
             }
             _ => {
-                if let Some(conforming) = statement::standard_conforming_strings(statement.text) {
-                    self.lexer.set_backslash_quotes(!conforming);
-                }
                 sink.event(Event::Statement(statement));
             }
         }

@@ -66,6 +66,21 @@ pub enum LargeObject {
     Close,
 }
 
+/// The beginning of a statement, for messages: up to its first literal, because literals are where secrets are.
+pub fn shown(text: &[u8]) -> String {
+    const LONGEST: usize = 100;
+    let literal = memchr::memchr2(b'\'', b'$', text).unwrap_or(text.len());
+    let shown: String = String::from_utf8_lossy(text.get(..literal).unwrap_or(text))
+        .chars()
+        .take(LONGEST)
+        .collect();
+    if shown.len() < text.len() {
+        format!("{shown}…")
+    } else {
+        shown
+    }
+}
+
 /// Leading keywords after which anything goes.
 const DDL: [&str; 8] = [
     "create", "drop", "comment", "security", "refresh", "begin", "commit", "reset",
@@ -91,19 +106,6 @@ pub fn read(text: &[u8]) -> Statement {
     }
 }
 
-/// What `SET standard_conforming_strings` sets, if that is what the statement does.
-pub(super) fn standard_conforming_strings(text: &[u8]) -> Option<bool> {
-    if text.len() > 256 {
-        return None;
-    }
-    match read(text) {
-        Statement::Set { name, value } if name == "standard_conforming_strings" => {
-            Some(!value.eq_ignore_ascii_case("off"))
-        }
-        _ => None,
-    }
-}
-
 fn set(mut tokens: Tokens<'_>) -> Statement {
     if tokens.keywords(&["session", "authorization"]) {
         return Statement::Ordinary;
@@ -126,6 +128,10 @@ fn set(mut tokens: Tokens<'_>) -> Statement {
             .unwrap_or_default(),
         None => String::new(),
     };
+    // With backslashes as escapes the same bytes are other statements. The server's own default has been on since 9.1.
+    if name == "standard_conforming_strings" && !value.eq_ignore_ascii_case("on") {
+        return Statement::Refused("standard_conforming_strings other than on");
+    }
     Statement::Set { name, value }
 }
 
@@ -141,6 +147,9 @@ fn select(mut tokens: Tokens<'_>) -> Statement {
     };
     if schema.is_some_and(|schema| schema != "pg_catalog") || !tokens.symbol(b'(') {
         return UNKNOWN;
+    }
+    if function == "lo_unlink" && tokens.keyword("oid") {
+        return unlink(tokens);
     }
     let Some(arguments) = literal_arguments(&mut tokens) else {
         return UNKNOWN;
@@ -176,6 +185,24 @@ fn select(mut tokens: Tokens<'_>) -> Statement {
             Statement::Ordinary
         }
         _ => UNKNOWN,
+    }
+}
+
+/// What `pg_dump --clean --if-exists` writes before a large object:
+/// `SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = '…';`
+fn unlink(mut tokens: Tokens<'_>) -> Statement {
+    let expected = tokens.symbol(b')')
+        && tokens.keyword("from")
+        && tokens.qualified_name()
+            == Some((Some("pg_catalog".into()), "pg_largeobject_metadata".into()))
+        && tokens.keywords(&["where", "oid"])
+        && tokens.symbol(b'=')
+        && matches!(tokens.next(), Some(Token::Literal(_)))
+        && tokens.at_end();
+    if expected {
+        Statement::Ordinary
+    } else {
+        Statement::Refused("a SELECT that no dump holds")
     }
 }
 
@@ -232,6 +259,12 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
         .next()
         .and_then(|token| token.identifier())
         .unwrap_or_default();
+    if matches!(
+        kind.as_str(),
+        "table" | "unlogged" | "temp" | "temporary" | "global" | "local"
+    ) {
+        return create_table(tokens);
+    }
     if !matches!(
         kind.as_str(),
         "database" | "role" | "user" | "tablespace" | "extension"
@@ -252,6 +285,22 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
         "tablespace" => tablespace(text, name),
         _ => Statement::CreateRole(name),
     }
+}
+
+/// `CREATE TABLE … AS` runs a query, and no dump holds it. Outside of the parentheses no other AS can stand.
+fn create_table(tokens: Tokens<'_>) -> Statement {
+    let mut depth = 0usize;
+    for token in tokens {
+        match token {
+            Token::Symbol(b'(') => depth += 1,
+            Token::Symbol(b')') => depth = depth.saturating_sub(1),
+            token if depth == 0 && token.is("as") => {
+                return Statement::Refused("CREATE TABLE … AS runs a query");
+            }
+            _ => {}
+        }
+    }
+    Statement::Ordinary
 }
 
 fn tablespace(text: &[u8], name: String) -> Statement {
@@ -332,6 +381,9 @@ mod tests {
             "REFRESH MATERIALIZED VIEW m;",
             "SECURITY LABEL FOR x ON TABLE t IS 'y';",
             "CREATE USER MAPPING FOR app SERVER s;",
+            "CREATE TABLE t (a integer GENERATED ALWAYS AS (1) STORED, \"as\" text DEFAULT ('x' || (1)::text));",
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 WITH NO DATA;",
+            "SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = '5';",
             "ALTER TABLE t ADD COLUMN \"owner\" text;",
             "BEGIN;",
             "COMMIT;",
@@ -362,6 +414,12 @@ mod tests {
             "COPY t FROM PROGRAM 'touch x';",
             "COPY t FROM '/etc/passwd';",
             "COPY t FROM stdin WITH (FORMAT csv);",
+            "SET standard_conforming_strings = off;",
+            "CREATE TABLE x AS SELECT pg_read_file('/etc/passwd');",
+            "CREATE TABLE x (a) WITH (fillfactor=10) AS SELECT 1;",
+            "CREATE UNLOGGED TABLE x AS TABLE y;",
+            "ALTER --\rSYSTEM SET a = 'b' /*\nROLE x --\r*/\n;",
+            "COPY --\rt FROM PROGRAM $$x$$ /*\nt FROM stdin --\r*/\n;",
             "DO $$ BEGIN END $$;",
             "CALL p();",
             "LOAD 'x';",
@@ -381,6 +439,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn messages_hold_no_secrets() {
+        assert_eq!(
+            shown(b"ALTER ROLE app WITH LOGIN PASSWORD 'SCRAM-SHA-256$x';"),
+            "ALTER ROLE app WITH LOGIN PASSWORD …"
+        );
+        assert_eq!(shown(b"SELECT 1;"), "SELECT 1;");
     }
 
     #[test]
@@ -415,10 +482,6 @@ mod tests {
                 name: "client_encoding".into(),
                 value: "UTF8".into()
             }
-        );
-        assert_eq!(
-            standard_conforming_strings(b"SET standard_conforming_strings = off;"),
-            Some(false)
         );
     }
 }

@@ -121,7 +121,8 @@ impl<'a> Tokens<'a> {
             self.at += blank;
             let rest = self.rest();
             if rest.starts_with(b"--") {
-                self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                // PostgreSQL ends such a comment at a carriage return too.
+                self.at += memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
             } else if rest.starts_with(b"/*") {
                 // Nested comments are PostgreSQL's own; the plain rule would end too early and read comment as code.
                 self.at += block_comment(rest);
