@@ -160,6 +160,9 @@ impl Program {
         if let Some(directory) = &self.remove {
             command.arg("--remove").arg(directory);
         }
+        if self.keep_if_good {
+            command.arg("--keep-if-good");
+        }
         command.arg("--");
         if let Some(fence) = &self.fence {
             command
@@ -174,10 +177,6 @@ impl Program {
             command.arg("--");
         }
         command.arg(&self.path).args(&self.arguments);
-        if self.keep_if_good {
-            command.arg("--keep-if-good");
-        }
-        command.arg("--").arg(&self.path).args(&self.arguments);
         command
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
