@@ -1,6 +1,7 @@
 //! Scanner events in, [`Catalog`] out, while the dump streams by; and findings about text that no dump holds.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::hash::RowHasher;
 use super::large_objects::LargeObjectHasher;
@@ -17,6 +18,10 @@ use crate::sql::toc::{self, Marker};
 /// large object 32 kB.
 pub const STATEMENT_LIMIT: usize = 1 << 20;
 
+/// Most items of a catalog: roles, tables, sequences. PostgreSQL itself is slow with a tenth of that, and a small file of
+/// garbage must not fill the memory.
+const MOST_ITEMS: usize = 1_000_000;
+
 /// Builds a catalog.
 pub struct Builder {
     catalog: Catalog,
@@ -27,11 +32,14 @@ pub struct Builder {
     table: Option<OpenTable>,
     cluster_end: bool,
     restricted: Option<String>,
+    items: usize,
 }
 
 struct Section {
     database: Database,
     large_objects: LargeObjectHasher,
+    /// Where each table stands in `database.tables`.
+    by_name: HashMap<(String, String), usize>,
 }
 
 struct OpenTable {
@@ -60,6 +68,7 @@ impl Builder {
             table: None,
             cluster_end: false,
             restricted: None,
+            items: 0,
         }
     }
 
@@ -106,7 +115,7 @@ impl Builder {
         }
         if self.catalog.inserts > 0 {
             let message = format!(
-                "{} rows come as INSERT statements, which are not counted and hashed",
+                "{} INSERT statements, whose rows are not counted and hashed",
                 self.catalog.inserts
             );
             self.findings.push(
@@ -144,6 +153,11 @@ impl Builder {
             Some(Marker::ClusterBegin) if self.catalog.kind == DumpKind::Unknown => {
                 self.catalog.kind = DumpKind::Cluster;
             }
+            Some(Marker::ClusterBegin) => {
+                self.cluster_end = false;
+                let message = "another dump of a cluster begins: two files were joined";
+                self.find(FindingKind::Malformed, at.to_string(), message);
+            }
             Some(Marker::ClusterEnd) => self.cluster_end = true,
             Some(Marker::DatabaseBegin) => {
                 self.end_section(at.offset);
@@ -162,6 +176,7 @@ impl Builder {
                 self.section = Some(Section {
                     database,
                     large_objects: LargeObjectHasher::default(),
+                    by_name: HashMap::new(),
                 });
             }
             Some(Marker::DatabaseEnd) => {
@@ -228,9 +243,22 @@ impl Builder {
         }
     }
 
+    /// Whether the catalog has room for one more item.
+    fn has_room(&mut self, at: Position) -> bool {
+        self.items += 1;
+        if self.items == MOST_ITEMS + 1 {
+            let message = format!("more than {MOST_ITEMS} roles, tables, sequences and extensions");
+            self.find(FindingKind::Malformed, at.to_string(), message);
+        }
+        self.items <= MOST_ITEMS
+    }
+
     fn begin_table(&mut self, mut header: CopyHeader, statement: scanner::Statement<'_>) {
         if let Some(decoded) = copy::header(&self.decoded(statement.text)) {
             header = decoded;
+        }
+        if !self.has_room(statement.at) {
+            return;
         }
         match &mut self.section {
             Some(section) => {
@@ -252,18 +280,24 @@ impl Builder {
 
     fn statement(&mut self, text: &[u8], whole: bool, at: Position) {
         self.catalog.statements += 1;
+        if self.cluster_end {
+            let message = "a statement behind the end marker of the cluster";
+            self.find(FindingKind::Malformed, at.to_string(), message);
+        }
         let decoded = self.decoded(text);
         let text = decoded.as_ref();
         match statement::read(text) {
             // A cut statement may look wrong only because it is cut; its first words are still true.
             Statement::Refused(why) if whole || statement_begins_refused(text) => {
-                let shown: String = String::from_utf8_lossy(text).chars().take(80).collect();
-                self.find(
-                    FindingKind::RefusedStatement,
-                    at.to_string(),
-                    format!("{why}: {shown:?}"),
-                );
+                let shown = statement::shown(text);
+                let message = format!("{why}: {shown:?}");
+                self.find(FindingKind::RefusedStatement, at.to_string(), message);
             }
+            Statement::CreateRole(_)
+            | Statement::CreateTablespace { .. }
+            | Statement::CreateExtension(_)
+            | Statement::SetSequence { .. }
+                if !self.has_room(at) => {}
             Statement::CreateRole(name) => self.catalog.roles.push(name),
             Statement::CreateTablespace { name, .. } => self.catalog.tablespaces.push(name),
             Statement::Insert => self.catalog.inserts += 1,
@@ -334,21 +368,18 @@ impl Section {
     fn begin_table(&mut self, header: CopyHeader) -> usize {
         let schema = header.schema.unwrap_or_else(|| "public".to_owned());
         let tables = &mut self.database.tables;
-        // The same table again, as --load-via-partition-root writes it: always right after itself.
-        if let Some(last) = tables.last()
-            && last.schema == schema
-            && last.name == header.table
-            && last.columns == header.columns
-        {
-            return tables.len() - 1;
+        // The same table again: rows of several partitions that are loaded through their root.
+        let known = (schema.clone(), header.table.clone());
+        let index = *self.by_name.entry(known).or_insert(tables.len());
+        if index == tables.len() {
+            tables.push(Table {
+                schema,
+                name: header.table,
+                columns: header.columns,
+                ..Table::default()
+            });
         }
-        tables.push(Table {
-            schema,
-            name: header.table,
-            columns: header.columns,
-            ..Table::default()
-        });
-        tables.len() - 1
+        index
     }
 }
 

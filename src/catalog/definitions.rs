@@ -11,13 +11,10 @@ use crate::sql::encoding;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{Event, Sink};
 use crate::sql::statement::{self, Statement};
-use crate::sql::token::Tokens;
+use crate::sql::token::{Token, Tokens};
 
 /// Statements whose text is kept for messages; of the others, only the hash.
 const TEXTS_KEPT: usize = 10_000;
-
-/// Bytes of a statement shown in a message.
-const SHOWN: usize = 160;
 
 /// The statements of one dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +33,9 @@ impl Definitions {
             return;
         }
         let scope = if is_cluster_wide(text) { "" } else { database };
-        let key = [scope.as_bytes(), b"\0", text].concat();
+        let key = [scope.as_bytes(), b"\0", &normal_form(text)].concat();
         let shown = if self.statements.len() < TEXTS_KEPT {
-            let text: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
+            let text = statement::shown(text);
             if scope.is_empty() {
                 text
             } else {
@@ -70,6 +67,24 @@ impl Definitions {
         texts.sort_unstable();
         texts
     }
+}
+
+/// A statement's words one after the other: whether an identifier was quoted although it need not be
+/// (`--quote-all-identifiers`) makes no difference.
+fn normal_form(text: &[u8]) -> Vec<u8> {
+    let mut form = Vec::with_capacity(text.len());
+    for token in Tokens::new(text) {
+        match &token {
+            Token::Word(word) => form.extend(word.to_ascii_lowercase()),
+            Token::Quoted(name) => form.extend(name),
+            Token::Literal(text) => form.extend([b"'", text.as_slice(), b"'"].concat()),
+            Token::Number(digits) => form.extend(*digits),
+            Token::Symbol(symbol) => form.push(*symbol),
+            Token::Opaque => form.extend(text),
+        }
+        form.push(0);
+    }
+    form
 }
 
 /// Whether a statement means the same wherever it is run: about roles, databases, tablespaces, parameters.
@@ -164,6 +179,15 @@ mod tests {
             wanted.missing_from(&there),
             ["ALTER TABLE t OWNER TO app; (in database b)"]
         );
+    }
+
+    #[test]
+    fn needless_quotes_make_no_difference() {
+        let bare = of(&[("a", "GRANT SELECT ON TABLE public.t TO app;")]);
+        let quoted = of(&[("a", "GRANT SELECT ON TABLE \"public\".\"t\" TO \"app\";")]);
+        assert_eq!(bare.missing_from(&quoted), [""; 0]);
+        let other = of(&[("a", "GRANT SELECT ON TABLE public.\"T\" TO app;")]);
+        assert_eq!(bare.missing_from(&other).len(), 1);
     }
 
     #[test]

@@ -15,9 +15,14 @@ const DATABASES: &str = "select oid, datname, pg_catalog.pg_database_size(oid) f
 
 /// Tables of which pg_dump writes data: ordinary ones outside of the system's schemas that no extension owns. Not
 /// partitioned parents, foreign tables or views, which have no rows of their own; not temporary tables. Names come as bytes,
-/// because in a database of encoding SQL_ASCII they can be any.
+/// because in a database of encoding SQL_ASCII they can be any. The last column names the partitioned ancestors, through
+/// which pg_dump may load a partition's rows: it does so for hash partitions by an enum.
 const TABLES: &str = "with e(enc) as (select case getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end) \
-     select c.oid, convert_to(n.nspname::text, e.enc), convert_to(c.relname::text, e.enc) from e cross join pg_catalog.pg_class c \
+     select c.oid, convert_to(n.nspname::text, e.enc), convert_to(c.relname::text, e.enc), \
+       array(select convert_to(an.nspname || E'\\t' || ac.relname, e.enc) from pg_catalog.pg_partition_ancestors(c.oid) a(oid) \
+             join pg_catalog.pg_class ac on ac.oid = a.oid and ac.relkind = 'p' \
+             join pg_catalog.pg_namespace an on an.oid = ac.relnamespace) \
+       from e cross join pg_catalog.pg_class c \
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
      where c.relkind = 'r' and c.relpersistence <> 't' \
        and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
@@ -47,9 +52,18 @@ pub struct LiveDatabase {
     oid: u32,
     /// pg_database_size.
     pub bytes: u64,
-    tables: HashMap<u32, (String, String)>,
+    tables: HashMap<u32, LiveTable>,
     /// Settings of a session of ours there.
     pub settings: SessionSettings,
+}
+
+/// A table at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct LiveTable {
+    schema: String,
+    name: String,
+    /// Its partitioned ancestors: (schema, name).
+    ancestors: Vec<(String, String)>,
 }
 
 fn failed(what: String) -> impl Fn(tokio_postgres::Error) -> Failure {
@@ -129,7 +143,7 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         .map_err(failed(format!("list the tables of database {name}")))?;
     let tables = rows
         .into_iter()
-        .map(|row| (row.get(0), (name_of(row.get(1)), name_of(row.get(2)))))
+        .map(|row| (row.get(0), live_table(&row)))
         .collect();
     let settings = SessionSettings {
         database: name.to_owned(),
@@ -144,6 +158,18 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         tables,
         settings,
     })
+}
+
+fn live_table(row: &tokio_postgres::Row) -> LiveTable {
+    let ancestors: Vec<&[u8]> = row.get(3);
+    let split = |name: String| {
+        name.split_once('\t').map(|(schema, name)| (schema.to_owned(), name.to_owned()))
+    };
+    LiveTable {
+        schema: name_of(row.get(1)),
+        name: name_of(row.get(2)),
+        ancestors: ancestors.into_iter().map(name_of).filter_map(split).collect(),
+    }
 }
 
 /// A name as the catalog of a dump has it.
@@ -193,14 +219,16 @@ impl Live {
                 .iter()
                 .map(|table| (table.schema.as_str(), table.name.as_str()))
                 .collect();
+            let is_dumped = |table: &LiveTable| {
+                let own = (table.schema.as_str(), table.name.as_str());
+                let mut through = table.ancestors.iter().map(|(schema, name)| (schema.as_str(), name.as_str()));
+                tables.contains(&own) || through.any(|root| tables.contains(&root))
+            };
             let mut lost: Vec<_> = before
                 .tables
                 .iter()
-                .filter(|(oid, table)| {
-                    after.tables.get(oid) == Some(table)
-                        && !tables.contains(&(table.0.as_str(), table.1.as_str()))
-                })
-                .map(|(_, (schema, table))| format!("table {schema}.{table} of database {name}"))
+                .filter(|(oid, table)| after.tables.get(oid) == Some(table) && !is_dumped(table))
+                .map(|(_, table)| format!("table {}.{} of database {name}", table.schema, table.name))
                 .collect();
             lost.sort();
             missing.append(&mut lost);

@@ -4,7 +4,7 @@
 //! pg_dump (DateStyle, IntervalStyle, extra_float_digits, row_security, client_encoding), together with those that
 //! pg_dump leaves as the server has them (TimeZone, bytea_output, lc_monetary), which the manifest remembers.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use futures_util::{StreamExt, pin_mut};
 use tokio_postgres::error::SqlState;
@@ -25,9 +25,13 @@ const SETTINGS: &str = "set datestyle = iso; set intervalstyle = postgres; set e
      set synchronize_seqscans = off; set statement_timeout = 0; set lock_timeout = 0; \
      set idle_in_transaction_session_timeout = 0; set row_security = off; set search_path = pg_catalog";
 
-/// Partitioned tables have no rows of their own to COPY, but can be read as a query.
-const PARTITIONED: &str = "select n.nspname, c.relname from pg_catalog.pg_class c \
-     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind = 'p'";
+/// Tables that COPY does not take by name, or of which a dump holds a part: partitioned ones, and configuration tables of
+/// extensions, of which pg_dump writes the rows that the extension's condition names. Gives what to read behind FROM.
+const AS_QUERY: &str = "select n.nspname, c.relname, coalesce(x.condition, '') from pg_catalog.pg_class c \
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     left join (select unnest(extconfig) as oid, unnest(extcondition) as condition from pg_catalog.pg_extension) x \
+       on x.oid = c.oid \
+     where c.relkind = 'p' or x.condition <> ''";
 
 /// Measures in a database of `target` what `expected` names; what is not there is not in the result.
 pub async fn database(
@@ -38,12 +42,12 @@ pub async fn database(
 ) -> Result<Database> {
     let session = target.session(&expected.name).await?;
     prepare(&session, settings).await?;
-    let partitioned: HashSet<(String, String)> = session
-        .query(PARTITIONED, &[])
+    let as_query: HashMap<(String, String), String> = session
+        .query(AS_QUERY, &[])
         .await
-        .map_err(failed("list partitioned tables"))?
+        .map_err(failed("list partitioned and configuration tables"))?
         .iter()
-        .map(|row| (row.get(0), row.get(1)))
+        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
         .collect();
     let mut actual = Database {
         name: expected.name.clone(),
@@ -52,10 +56,10 @@ pub async fn database(
     };
     for table in &expected.tables {
         progress.check()?;
-        let as_query = partitioned.contains(&(table.schema.clone(), table.name.clone()));
+        let condition = as_query.get(&(table.schema.clone(), table.name.clone()));
         actual
             .tables
-            .extend(measure_table(&session, &expected.encoding, table, as_query, progress).await?);
+            .extend(measure_table(&session, &expected.encoding, table, condition, progress).await?);
     }
     for sequence in &expected.sequences {
         actual
@@ -99,18 +103,18 @@ async fn measure_table(
     session: &Session,
     encoding: &str,
     table: &Table,
-    as_query: bool,
+    condition: Option<&String>,
     progress: &Progress,
 ) -> Result<Option<Table>> {
     let name = quote_qualified(&table.schema, &table.name);
     let what = format!("read table {}.{}", table.schema, table.name);
-    let copy = if as_query {
+    let copy = if let Some(condition) = condition {
         let columns: Vec<_> = table
             .columns
             .iter()
             .map(|column| quote_identifier(column))
             .collect();
-        format!("copy (select {} from {name}) to stdout", columns.join(", "))
+        format!("copy (select {} from {name} {condition}) to stdout", columns.join(", "))
     } else {
         format!("copy {name}{} to stdout", quote_columns(&table.columns))
     };
@@ -137,6 +141,7 @@ async fn measure_table(
     pin_mut!(stream);
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(failed(&what))?;
+        progress.check()?;
         hasher.feed(&piece);
         progress.add(piece.len() as u64);
     }

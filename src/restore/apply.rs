@@ -81,6 +81,16 @@ fn refused(why: &str, at: Position) -> Failure {
         .remedy("treat the file as tampered with, and do not feed it to psql")
 }
 
+/// `DROP DATABASE IF EXISTS …` of `DROP DATABASE …`.
+fn if_exists(text: &str, kind: &str) -> String {
+    match text.get(..kind.len()) {
+        Some(begin) if begin.eq_ignore_ascii_case(kind) && !text.to_ascii_lowercase().contains(" if exists ") => {
+            format!("{kind} IF EXISTS{}", text.get(kind.len()..).unwrap_or_default())
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// COPY needs its table's name as text.
 fn unnameable(at: Position) -> Failure {
     Failure::new(
@@ -128,6 +138,8 @@ impl Apply<'_> {
                     &quote_literal(&directory.to_string_lossy()),
                 ))
             }
+            // A dump made without --if-exists drops what an empty server does not have.
+            Statement::DropGlobal(kind) => Some(if_exists(&String::from_utf8_lossy(as_utf8), kind)),
             Statement::Privilege => self.memberships.as_mut().and_then(|memberships| {
                 memberships.rewrite(&String::from_utf8_lossy(as_utf8), &self.target.user)
             }),
@@ -177,7 +189,8 @@ impl Apply<'_> {
                     .map_err(|error| self.failed(&place, at, &error))?,
                 Some(Step::CopyEnd) => break,
                 // Dropping the sink tells the server that the copy failed; nothing of it stays.
-                _ => return Err(refused("COPY data without an end", at)),
+                Some(_) => return Err(refused("COPY data without an end", at)),
+                None => return Err(steps.ended_early().await),
             }
         }
         self.restored.rows += sink
@@ -190,7 +203,7 @@ impl Apply<'_> {
     }
 
     fn failed(&self, text: &str, at: Position, error: &tokio_postgres::Error) -> Failure {
-        let shown: String = text.chars().take(120).collect();
+        let shown = statement::shown(text.as_bytes());
         let what = format!("restore database {}: {at}: {shown:?}", self.database);
         let (kind, remedy) = judge(error);
         Failure::new(kind, what)
@@ -222,6 +235,10 @@ fn judge(error: &tokio_postgres::Error) -> (FailureKind, &'static str) {
         "53" | "57" | "58" | "08" | "XX" if !message.contains("extension") => (
             FailureKind::Scratch,
             "the scratch server lacks room or memory, or was ended: mend that and drill again",
+        ),
+        "42" if *code == SqlState::INSUFFICIENT_PRIVILEGE => (
+            FailureKind::Scratch,
+            "the dump acts as other roles (--use-set-session-authorization), or its code reached outside of the scratch server's fence",
         ),
         _ if message.contains("extension")
             && [SqlState::FEATURE_NOT_SUPPORTED, SqlState::UNDEFINED_FILE].contains(code) =>

@@ -14,9 +14,9 @@ use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{Event, Position, Scanner, Sink};
 
 /// Longest statement that is restored. PostgreSQL takes up to 1 GB; a function's body of this size is no function.
-const STATEMENT_LIMIT: usize = 64 << 20;
+const STATEMENT_LIMIT: usize = 16 << 20;
 
-/// Steps in flight. Pieces of COPY data are the large ones, of a megabyte at the most.
+/// Steps in flight. Pieces of COPY data have a megabyte at the most, and statements hardly ever more.
 const QUEUE: usize = 12;
 
 /// One thing to do.
@@ -50,6 +50,15 @@ impl Steps {
         let (archive, progress) = (archive.to_owned(), progress.clone());
         let reading = tokio::task::spawn_blocking(move || read(&archive, sender, &progress));
         Self { receiver, reading }
+    }
+
+    /// Why there are no more steps where more had to come.
+    pub async fn ended_early(&mut self) -> Failure {
+        let what = "read the archive: it ends inside of COPY data";
+        match (&mut self.reading).await {
+            Ok(Err(failure)) => failure,
+            _ => Failure::new(FailureKind::Damaged, what).remedy("use another backup"),
+        }
     }
 
     /// Waits for the reader after the last step: whether the archive was read to its end.
@@ -86,7 +95,7 @@ impl Sink for Forward {
                 Step::Statement(statement.text.to_vec(), statement.at)
             }
             Event::Statement(statement) => {
-                Step::Refused("a statement longer than 64 MiB".to_owned(), statement.at)
+                Step::Refused("a statement longer than 16 MiB".to_owned(), statement.at)
             }
             Event::Malformed(why, at) => Step::Refused(why.to_owned(), at),
             Event::Meta { line, at, inside } => match meta::parse(line) {

@@ -45,6 +45,8 @@ pub enum Statement {
     CreateExtension(String),
     /// Who owns what and who may do what: OWNER TO, GRANT, REVOKE, ALTER DEFAULT PRIVILEGES, ALTER ROLE.
     Privilege,
+    /// `DROP DATABASE`, `DROP ROLE` or `DROP TABLESPACE`, which it is.
+    DropGlobal(&'static str),
     /// `INSERT INTO …`, what `pg_dump --inserts` writes for rows.
     Insert,
     /// Any other statement that a dump holds.
@@ -82,8 +84,8 @@ pub fn shown(text: &[u8]) -> String {
 }
 
 /// Leading keywords after which anything goes.
-const DDL: [&str; 8] = [
-    "create", "drop", "comment", "security", "refresh", "begin", "commit", "reset",
+const DDL: [&str; 6] = [
+    "comment", "security", "refresh", "begin", "commit", "reset",
 ];
 
 /// Reads a statement's text (with its `;`).
@@ -96,6 +98,7 @@ pub fn read(text: &[u8]) -> Statement {
         b"set" => set(tokens),
         b"select" => select(tokens),
         b"create" => create(tokens, text),
+        b"drop" => drop_object(tokens),
         b"alter" => alter(tokens),
         b"grant" | b"revoke" => Statement::Privilege,
         b"insert" => Statement::Insert,
@@ -287,6 +290,12 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
     }
 }
 
+fn drop_object(mut tokens: Tokens<'_>) -> Statement {
+    let kinds = [("database", "DROP DATABASE"), ("role", "DROP ROLE"), ("tablespace", "DROP TABLESPACE")];
+    let global = kinds.into_iter().find(|(kind, _)| tokens.keyword(kind));
+    global.map_or(Statement::Ordinary, |(_, words)| Statement::DropGlobal(words))
+}
+
 /// `CREATE TABLE … AS` runs a query, and no dump holds it. Outside of the parentheses no other AS can stand.
 fn create_table(tokens: Tokens<'_>) -> Statement {
     let mut depth = 0usize;
@@ -372,7 +381,7 @@ mod tests {
     #[test]
     fn what_dumps_hold_passes() {
         for text in [
-            "DROP DATABASE IF EXISTS app_db;",
+            "DROP TABLE IF EXISTS t;",
             "CREATE TABLE public.t (a integer);",
             "UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = 'template1';",
             "SELECT pg_catalog.set_config('search_path', '', false);",

@@ -105,3 +105,25 @@ fn what_no_dump_holds_is_found() {
         );
     }
 }
+
+#[test]
+fn joined_files_are_found() {
+    let cut = WHOLE.find("1\n2\n").expect("rows");
+    let (_, findings) = build(&format!("{WHOLE}{}", &WHOLE[..cut]));
+    assert!(kinds(&findings).contains(&FindingKind::Malformed));
+    assert!(kinds(&findings).contains(&FindingKind::MissingEndMarker));
+    assert!(!build(&format!("{WHOLE}CREATE ROLE late;\n")).1.is_good());
+}
+
+#[test]
+fn a_table_that_comes_in_parts_is_one() {
+    let again = "COPY public.other (a) FROM stdin;\n5\n\\.\nCOPY public.t (a) FROM stdin;\n3\n\\.\nSELECT pg_catalog.setval";
+    let (catalog, findings) = build(&WHOLE.replace("SELECT pg_catalog.setval", again));
+    assert_eq!(findings.list, []);
+    let tables: Vec<_> = catalog.databases[0]
+        .tables
+        .iter()
+        .map(|table| (table.name.as_str(), table.rows, table.data.len()))
+        .collect();
+    assert_eq!(tables, [("t", 3, 2), ("other", 1, 1)]);
+}
