@@ -84,8 +84,16 @@ fn a_backup_killed_at_any_moment() {
 fn the_ledger_has_no_gap(place: &Place) {
     let entries = place.ledger();
     assert!(entries.len() > MOMENTS as usize);
-    for (index, entry) in entries.iter().enumerate() {
+    let text = std::fs::read(place.backups().join("ledger.jsonl")).unwrap();
+    let mut previous = pgvigil::ledger::GENESIS.to_owned();
+    for (index, (entry, line)) in entries
+        .iter()
+        .zip(text.split(|byte| *byte == b'\n'))
+        .enumerate()
+    {
         assert_eq!(entry["sequence"], Value::from(index + 1), "{entry}");
+        assert_eq!(entry["previous"], previous, "{entry}");
+        previous = pgvigil::ledger::digest(line);
     }
 }
 

@@ -11,6 +11,7 @@ mod backup;
 mod backup_faults;
 mod cli;
 mod crash;
+mod drill_proof;
 mod http;
 mod layers;
 mod support;
