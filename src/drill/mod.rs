@@ -2,9 +2,11 @@
 //!
 //! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
-//! (roles, owners and grants), *cleanup* (nothing is left, and that is checked). `passed` means that all of them were
+//! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
+//! (nothing is left, and that is checked). `passed` means that all of them were
 //! done; what could not run is an error, never a pass.
 
+mod checks;
 mod compare;
 mod definitions;
 mod report;
@@ -25,7 +27,7 @@ use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::restore;
 use crate::verify::{self, Checked};
-pub use report::{Check, CheckStatus, Report};
+pub use report::{Check, CheckKind, CheckStatus, Report};
 
 /// What to do beside the proof.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,10 +92,7 @@ async fn attempted(
         return Err(fault);
     }
     let checked = judged.checked;
-    let expected = checked
-        .manifest
-        .as_ref()
-        .map_or(&checked.catalog, |manifest| &manifest.catalog);
+    let expected = expected(&checked);
     can_be_proven(archive, expected)?;
 
     let began = Instant::now();
@@ -110,7 +109,7 @@ async fn attempted(
     report.phase("prepare", began);
 
     let proven = Box::pin(prove(
-        archive, &checked, expected, &scratch, &binaries, progress, report,
+        archive, server, &checked, &scratch, &binaries, progress, report,
     ))
     .await;
     if options.keep && !matches!(&proven, Err(error) if error.kind() == FailureKind::Cancelled) {
@@ -121,6 +120,13 @@ async fn attempted(
     let stopped = scratch.stop().await;
     report.phase("cleanup", began);
     proven.and(stopped)
+}
+
+fn expected(checked: &Checked) -> &Catalog {
+    checked
+        .manifest
+        .as_ref()
+        .map_or(&checked.catalog, |manifest| &manifest.catalog)
 }
 
 /// What the drill cannot prove, it does not begin.
@@ -154,13 +160,14 @@ async fn find_server(expected: &Catalog, server: &Server) -> Result<Binaries> {
 
 async fn prove(
     archive: &Path,
+    server: &Server,
     checked: &Checked,
-    expected: &Catalog,
     scratch: &Scratch,
     binaries: &Binaries,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
+    let expected = expected(checked);
     let began = Instant::now();
     progress.stage("restore", expected.bytes);
     let mut count = 0;
@@ -204,6 +211,18 @@ async fn prove(
     )
     .await?;
     report.phase("definitions", began);
+
+    let began = Instant::now();
+    progress.stage("checks", 0);
+    let drilled = checks::Drilled {
+        expected,
+        manifest: checked.manifest.as_ref(),
+        scratch,
+        finished_at: report.backup_finished_at,
+        progress,
+    };
+    checks::all(&server.drill, &drilled, report).await?;
+    report.phase("checks", began);
     report.verdict()
 }
 
