@@ -35,6 +35,10 @@ use tally::Tally;
 /// to compare; what is left out is counted.
 const BUDGET: Duration = Duration::from_secs(600);
 
+/// So that names mean PostgreSQL's own things and those of the dump are told with their schema.
+const SETTINGS: &str =
+    "set search_path = pg_catalog; set statement_timeout = 0; set lock_timeout = 0";
+
 /// PostgreSQL's own objects have smaller numbers; every object of a dump has a larger one.
 const FIRST_OF_USERS: u32 = 16_384;
 
@@ -61,6 +65,7 @@ pub(super) async fn all(
     let (mut for_sequences, mut for_btree) = (Budget::new(), Budget::new());
     for database in &drilled.expected.databases {
         let restored = Restored::open(drilled, database).await?;
+        restored.quieten().await?;
         indexes::look(&restored, &mut indexes).await?;
         constraints::look(&restored, &mut constraints).await?;
         views::look(&restored, &mut views).await?;
@@ -124,6 +129,17 @@ impl<'a> Restored<'a> {
             session: drilled.scratch.target().session(&database.name).await?,
             progress: drilled.progress,
             own_name: &drilled.scratch.target().user,
+        })
+    }
+
+    /// Sets aside what the database itself says of sessions in it.
+    async fn quieten(&self) -> Result<()> {
+        self.run(SETTINGS).await?.map_err(|refusal| {
+            let what = format!(
+                "set up a session in database {}: {}",
+                self.database.name, refusal.said
+            );
+            Failure::new(FailureKind::Scratch, what)
         })
     }
 

@@ -93,7 +93,7 @@ pub(super) async fn look(
         one(restored, &pair, budget, tally).await?;
         budget.used_since(began);
     }
-    if let Err(refusal) = restored.run("reset statement_timeout").await? {
+    if let Err(refusal) = restored.run("set statement_timeout = 0").await? {
         tally.not_done(|| format!("not done in database {database}: {}", refusal.said));
     }
     Ok(())
