@@ -16,8 +16,6 @@ use crate::sql::name::quote_identifier;
 const MISSING: &str = "the extension amcheck is not installed where the drill runs: install PostgreSQL's contrib package \
      (postgresql-contrib; Debian has it in postgresql-NN)";
 
-const TIME_IS_UP: &str = "the 10 minutes for this check were up";
-
 /// Where amcheck is, and where it could be.
 const AMCHECK: &str = "\
     select a.installed_version is not null, n.nspname::text from pg_catalog.pg_available_extensions a \
@@ -117,7 +115,7 @@ async fn one(
     tally: &mut Tally,
 ) -> Result<()> {
     let Some(bound) = budget.statement("local") else {
-        tally.left.add(format!("{}: {TIME_IS_UP}", index.name));
+        tally.out_of_time(index.name);
         return Ok(());
     };
     // Ends what the index before this one left, an error included.
@@ -139,7 +137,7 @@ async fn one(
             tally.wrong.add(format!("{}: {}", index.name, refusal.said));
         }
     } else if refusal.is_timeout() {
-        tally.left.add(format!("{}: {TIME_IS_UP}", index.name));
+        tally.out_of_time(index.name);
     } else {
         tally.left.add(format!("{}: {}", index.name, refusal.said));
     }

@@ -124,9 +124,7 @@ async fn one(
         )
     };
     let Some(bound) = budget.statement("session") else {
-        tally
-            .left
-            .add(name(": the 10 minutes for this check were up"));
+        tally.out_of_time(name(""));
         return Ok(());
     };
     let bounded = restored.run(&bound).await?;
@@ -136,6 +134,10 @@ async fn one(
     };
     let rows = match answer {
         Ok(rows) => rows,
+        Err(refusal) if refusal.is_timeout() => {
+            tally.out_of_time(name(""));
+            return Ok(());
+        }
         Err(refusal) => {
             tally.left.add(name(&format!(": {}", refusal.said)));
             return Ok(());
@@ -159,7 +161,11 @@ async fn one(
     let mut sequences = restored.database.sequences.iter();
     let dumped =
         sequences.find(|sequence| sequence.schema == there.schema && sequence.name == there.name);
-    let told = format!(" ({} behind {})", there.value, value.unwrap_or_default());
+    let told = format!(
+        " (at {}; the column is at {})",
+        there.value,
+        value.unwrap_or_default()
+    );
     match standing(&there, dumped, pair.increment, &number) {
         Standing::Ahead => {}
         Standing::AsInTheDump => tally.noted.add(name(&told)),

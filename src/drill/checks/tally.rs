@@ -1,5 +1,6 @@
 //! What a look at all databases found: how many things, which of them are wrong.
 
+use super::BUDGET;
 use crate::drill::report::{Check, CheckKind, CheckStatus};
 
 /// Things named in a message; the others are counted.
@@ -79,6 +80,13 @@ impl Tally {
         }
     }
 
+    /// Leaves a thing out because the time was up.
+    pub(super) fn out_of_time(&mut self, name: String) {
+        self.left.add(name);
+        let minutes = BUDGET.as_secs() / 60;
+        self.not_done(|| format!("the {minutes} minutes for this check were up"));
+    }
+
     /// Keeps the first reason why something was not done.
     pub(super) fn not_done(&mut self, why: impl FnOnce() -> String) {
         self.not_done.get_or_insert_with(why);
@@ -132,7 +140,7 @@ mod tests {
         Tally::new(Words {
             name: "indexes",
             things: "indexes",
-            good: "all valid",
+            good: "none invalid",
             wrong: "not valid",
             noted: "incomplete, as dumped",
         })
@@ -147,7 +155,7 @@ mod tests {
         assert_eq!(check.status, CheckStatus::Passed);
         assert_eq!(
             check.detail,
-            "7 indexes: all valid; 1 incomplete, as dumped: public.p of database app"
+            "7 indexes: none invalid; 1 incomplete, as dumped: public.p of database app"
         );
     }
 
@@ -173,6 +181,16 @@ mod tests {
         one.seen = 3;
         one.left.add("f: why".to_owned());
         assert_eq!(one.check().status, CheckStatus::NotDone);
+        let mut late = tally();
+        late.seen = 3;
+        late.out_of_time("f".to_owned());
+        late.out_of_time("g".to_owned());
+        let check = late.check();
+        assert_eq!(check.status, CheckStatus::NotDone);
+        assert_eq!(
+            check.detail,
+            "3 indexes: none invalid; 2 not checked: f, g; the 10 minutes for this check were up"
+        );
         let mut none = tally();
         none.not_done(|| "no extension".to_owned());
         none.not_done(|| "another reason".to_owned());
