@@ -37,6 +37,7 @@
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
 //! | what does a drill do? | [`drill`] |
+//! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |

@@ -3,6 +3,7 @@
 //! What was typed is another type ([`raw`]); this one is what the rest of the program sees. Secrets are named, not held:
 //! a password is read from its file or variable when a connection is made, so that a rotated one is used at once.
 
+pub mod expect;
 pub mod raw;
 mod resolve;
 pub mod units;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::schedule::Schedule;
+pub use expect::Expect;
 
 /// Everything `pgvigil` works on.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +141,8 @@ pub struct Drill {
     pub timeout: Duration,
     /// Questions to ask of the restored databases.
     pub checks: Vec<Check>,
+    /// Tables whose newest row must not be old.
+    pub freshness: Vec<Freshness>,
 }
 
 /// A question to ask of a restored database.
@@ -148,11 +152,29 @@ pub struct Check {
     pub name: String,
     /// The database to ask.
     pub database: String,
-    /// A query that gives one number.
+    /// A query; the first column of its first row is the answer.
     pub sql: String,
-    /// What that number must be: an operator and a number, `> 0`.
-    pub expect: String,
+    /// What the answer must be.
+    pub expect: Expect,
+    /// How long the answer may take.
+    pub timeout: Duration,
 }
+
+/// A table that is written to all the time, as its newest row must show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The database.
+    pub database: String,
+    /// The table, as SQL names it: `orders`, `shop.orders`.
+    pub table: String,
+    /// A column of dates or timestamps.
+    pub column: String,
+    /// How much older than the backup its newest value may be.
+    pub max_age: Duration,
+}
+
+/// How long the answer to a check may take, where nothing is said.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the numbers should be; exported beside the numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -191,12 +213,6 @@ impl Server {
             note(format!(
                 "backup.jobs {}; databases are dumped one after the other",
                 self.backup.jobs
-            ));
-        }
-        for check in &self.drill.checks {
-            note(format!(
-                "drill check \"{}\"; tables are compared, the query is not asked",
-                check.name
             ));
         }
         notes
@@ -279,6 +295,7 @@ impl Default for Drill {
             schedule: None,
             timeout: Duration::from_secs(4 * 3600),
             checks: Vec::new(),
+            freshness: Vec::new(),
         }
     }
 }

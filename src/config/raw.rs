@@ -147,6 +147,8 @@ pub(super) struct Drill {
     pub(super) scratch: Option<Spanned<Scratch>>,
     #[serde(default)]
     pub(super) checks: Option<Vec<Spanned<Check>>>,
+    #[serde(default)]
+    pub(super) freshness: Option<Vec<Spanned<Freshness>>>,
 }
 
 /// `drill.scratch`.
@@ -170,6 +172,22 @@ pub(super) struct Check {
     pub(super) sql: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) expect: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) timeout: Option<Text>,
+}
+
+/// One of `drill.freshness`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freshness {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) database: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) table: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) column: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) max_age: Option<Text>,
 }
 
 /// `objectives`.

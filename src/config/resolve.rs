@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{self, Text};
 use super::{
-    Backup, Check, Config, Connection, Drill, Http, Objectives, PasswordSource, Retention, Server,
-    SslMode,
+    Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Objectives,
+    PasswordSource, Retention, Server, SslMode,
 };
 use scalar::{
     Resolved, Section, absolute, address, duration, duration_or, filled, schedule, server_name,
@@ -229,13 +229,19 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
             ));
         }
     }
+    let listed = |key: &str, index: usize, line: u64| Section {
+        path: format!("{}.{key}[{index}]", section.path),
+        line,
+    };
     let mut checks = Vec::new();
     for (index, typed) in raw.checks.iter().flatten().enumerate() {
-        let section = Section {
-            path: format!("{}.checks[{index}]", section.path),
-            line: typed.referenced.line(),
-        };
-        checks.push(check(&section, typed)?);
+        let section = listed("checks", index, typed.referenced.line());
+        checks.push(check(&section, &typed.value)?);
+    }
+    let mut fresh = Vec::new();
+    for (index, typed) in raw.freshness.iter().flatten().enumerate() {
+        let section = listed("freshness", index, typed.referenced.line());
+        fresh.push(freshness(&section, &typed.value)?);
     }
     Ok(Drill {
         schedule: schedule(
@@ -251,36 +257,61 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
             Drill::default().timeout,
         )?,
         checks,
+        freshness: fresh,
     })
 }
 
-fn check(section: &Section, raw: &Spanned<raw::Check>) -> Resolved<Check> {
-    let required = |key: &str, typed: &Option<Text>| {
-        let typed = typed
-            .as_ref()
-            .ok_or_else(|| section.missing(key, "a check needs name, database, sql and expect"))?;
-        filled(section, key, typed)
+fn required<'a>(
+    section: &Section,
+    key: &str,
+    typed: &'a Option<Text>,
+    all: &str,
+) -> Resolved<&'a Text> {
+    let typed = typed.as_ref().ok_or_else(|| section.missing(key, all))?;
+    filled(section, key, typed).map(|_| typed)
+}
+
+fn check(section: &Section, raw: &raw::Check) -> Resolved<Check> {
+    let required = |key, typed| {
+        required(
+            section,
+            key,
+            typed,
+            "a check needs name, database, sql and expect",
+        )
     };
-    let check = Check {
-        name: required("name", &raw.value.name)?,
-        database: required("database", &raw.value.database)?,
-        sql: required("sql", &raw.value.sql)?,
-        expect: required("expect", &raw.value.expect)?,
+    let text = |key, typed| required(key, typed).map(|typed: &Text| typed.value.clone());
+    let typed = required("expect", &raw.expect)?;
+    let expect = Expect::parse(&typed.value).map_err(|error| {
+        let remedy =
+            "write > 0, >= 1, < 5, <= 5, = open, <> 0, between 1 and 5, true, false or not null";
+        section.bad("expect", typed, &error.to_string(), remedy)
+    })?;
+    Ok(Check {
+        name: text("name", &raw.name)?,
+        database: text("database", &raw.database)?,
+        sql: text("sql", &raw.sql)?,
+        expect,
+        timeout: duration_or(section, "timeout", raw.timeout.as_ref(), CHECK_TIMEOUT)?,
+    })
+}
+
+fn freshness(section: &Section, raw: &raw::Freshness) -> Resolved<Freshness> {
+    let required = |key, typed| {
+        required(
+            section,
+            key,
+            typed,
+            "freshness needs database, table, column and max_age",
+        )
     };
-    let number = check.expect.trim_start_matches(['<', '>', '=', '!']);
-    let operator = &check.expect[..check.expect.len() - number.len()];
-    let known = ["<", "<=", "=", "!=", ">=", ">"].contains(&operator);
-    match &raw.value.expect {
-        Some(typed) if !known || !number.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
-            Err(section.bad(
-                "expect",
-                typed,
-                "not an operator and a number",
-                "write one of < <= = != >= > and a number, as \"> 0\"",
-            ))
-        }
-        _ => Ok(check),
-    }
+    let text = |key, typed| required(key, typed).map(|typed: &Text| typed.value.clone());
+    Ok(Freshness {
+        database: text("database", &raw.database)?,
+        table: text("table", &raw.table)?,
+        column: text("column", &raw.column)?,
+        max_age: duration(section, "max_age", required("max_age", &raw.max_age)?)?,
+    })
 }
 
 fn objectives(section: &Section, raw: &raw::Objectives) -> Resolved<Objectives> {

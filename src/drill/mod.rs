@@ -2,9 +2,11 @@
 //!
 //! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
-//! (roles, owners and grants), *cleanup* (nothing is left, and that is checked). `passed` means that all of them were
+//! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
+//! (nothing is left, and that is checked). `passed` means that all of them were
 //! done; what could not run is an error, never a pass.
 
+mod checks;
 mod compare;
 mod definitions;
 mod report;
@@ -26,7 +28,7 @@ use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::restore;
 use crate::verify::{self, Checked};
-pub use report::{Check, CheckStatus, Report};
+pub use report::{Check, CheckKind, CheckStatus, Report};
 
 /// What to do beside the proof.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,10 +93,7 @@ async fn attempted(
         return Err(fault);
     }
     let checked = judged.checked;
-    let expected = checked
-        .manifest
-        .as_ref()
-        .map_or(&checked.catalog, |manifest| &manifest.catalog);
+    let expected = expected(&checked);
     can_be_proven(archive, expected)?;
 
     let began = Instant::now();
@@ -112,8 +111,8 @@ async fn attempted(
 
     let proven = Box::pin(prove(
         archive,
+        server,
         &checked,
-        expected,
         &mut scratch,
         &binaries,
         progress,
@@ -128,6 +127,13 @@ async fn attempted(
     let stopped = scratch.stop().await;
     report.phase("cleanup", began);
     proven.and(stopped)
+}
+
+fn expected(checked: &Checked) -> &Catalog {
+    checked
+        .manifest
+        .as_ref()
+        .map_or(&checked.catalog, |manifest| &manifest.catalog)
 }
 
 /// What the drill cannot prove, it does not begin.
@@ -169,13 +175,14 @@ async fn find_server(expected: &Catalog, server: &Server) -> Result<Binaries> {
 
 async fn prove(
     archive: &Path,
+    server: &Server,
     checked: &Checked,
-    expected: &Catalog,
     scratch: &mut Scratch,
     binaries: &Binaries,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
+    let expected = expected(checked);
     let held = if scratch.fence() == Holds::Nothing {
         CheckStatus::NotDone
     } else {
@@ -223,6 +230,18 @@ async fn prove(
     )
     .await?;
     report.phase("definitions", began);
+
+    let began = Instant::now();
+    progress.stage("checks", 0);
+    let drilled = checks::Drilled {
+        expected,
+        manifest: checked.manifest.as_ref(),
+        scratch,
+        finished_at: report.backup_finished_at,
+        progress,
+    };
+    checks::all(&server.drill, &drilled, report).await?;
+    report.phase("checks", began);
     report.verdict()
 }
 

@@ -53,11 +53,25 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
+    /// What it is about.
+    pub kind: CheckKind,
     /// Its status.
     pub status: CheckStatus,
     /// What was compared, or what is wrong, or why it was not done.
     pub detail: String,
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckKind {
+    /// What came back is what was dumped.
+    Equality,
+    /// What came back is sound in itself.
+    Soundness,
+    /// What came back is what the configuration expects.
+    Configured,
 }
 
 /// Status of a check.
@@ -102,7 +116,8 @@ impl Report {
 
     pub(super) fn check(&mut self, name: &'static str, status: CheckStatus, detail: String) {
         self.checks.push(Check {
-            name,
+            name: name.to_owned(),
+            kind: CheckKind::Equality,
             status,
             detail,
         });
@@ -130,12 +145,11 @@ impl Report {
             )
             .remedy("drill with PostgreSQL binaries of the dump's major version (--pg-bin)"));
         }
-        let failed = match (
-            self.mismatches.as_slice(),
-            self.checks
-                .iter()
-                .find(|check| check.status == CheckStatus::Failed),
-        ) {
+        let failed = self
+            .checks
+            .iter()
+            .find(|check| check.status == CheckStatus::Failed);
+        let what = match (self.mismatches.as_slice(), failed) {
             ([only], _) => format!("{what}: {only}"),
             ([first, rest @ ..], _) => {
                 format!("{what}: {first} (and {} more mismatches)", rest.len())
@@ -143,8 +157,15 @@ impl Report {
             ([], Some(check)) => format!("{what}: {}: {}", check.name, check.detail),
             ([], None) => return self.unproven(&what),
         };
-        Err(Failure::new(FailureKind::NotEqual, failed)
-            .remedy("this backup does not give back what it holds: keep an older proven one and take a new one"))
+        let remedy = match failed {
+            Some(check) if check.kind == CheckKind::Configured && self.mismatches.is_empty() => {
+                "it restores, but not with what the configuration expects: look at the source, and at the check itself"
+            }
+            _ => {
+                "this backup does not give back what it holds: keep an older proven one and take a new one"
+            }
+        };
+        Err(Failure::new(FailureKind::NotEqual, what).remedy(remedy))
     }
 
     /// The text of a few types changed between major versions: that says nothing about the backup.
@@ -157,17 +178,69 @@ impl Report {
         other_major && !self.mismatches.is_empty() && self.mismatches.iter().all(same_rows)
     }
 
-    /// Missing proof of content is never a pass; of other things it is said, where it is expected.
+    /// Missing proof of content, or of what the configuration asks for, is never a pass; of other things it is said, where
+    /// it is expected.
     fn unproven(&self, what: &str) -> Result<()> {
-        let content =
-            |check: &&Check| check.name == "content" && check.status == CheckStatus::NotDone;
-        match self.checks.iter().find(content) {
+        let mut not_done = self
+            .checks
+            .iter()
+            .filter(|check| check.status == CheckStatus::NotDone);
+        let remedy = |check: &Check| match check.kind {
+            CheckKind::Equality if check.name == "content" => {
+                Some("see the reason: what is not proven counts as not proven")
+            }
+            CheckKind::Configured => Some(
+                "a configured check counts only when it was done: mend its reason, or the check",
+            ),
+            CheckKind::Equality | CheckKind::Soundness => None,
+        };
+        match not_done.find_map(|check| Some((check, remedy(check)?))) {
             None => Ok(()),
-            Some(check) => Err(Failure::new(
+            Some((check, remedy)) => Err(Failure::new(
                 FailureKind::Scratch,
-                format!("{what}: not proven: {}", check.detail),
+                format!("{what}: not proven: {}: {}", check.name, check.detail),
             )
-            .remedy("see the reason: what is not proven counts as not proven")),
+            .remedy(remedy)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(kind: CheckKind, name: &str, status: CheckStatus) -> Option<FailureKind> {
+        let mut report = Report::new(Path::new("b"));
+        report.checks.push(Check {
+            name: name.to_owned(),
+            kind,
+            status,
+            detail: "why".to_owned(),
+        });
+        report.verdict().err().map(|failure| failure.kind())
+    }
+
+    #[test]
+    fn what_is_missing_is_a_pass_only_where_nobody_asked_for_it() {
+        use CheckKind::{Configured, Equality, Soundness};
+        for (kind, name, not_done) in [
+            (Equality, "content", Some(FailureKind::Scratch)),
+            (Equality, "owners and grants", None),
+            (Soundness, "btree indexes", None),
+            (Soundness, "content", None),
+            (Configured, "orders", Some(FailureKind::Scratch)),
+        ] {
+            assert_eq!(
+                verdict(kind, name, CheckStatus::NotDone),
+                not_done,
+                "{name}"
+            );
+            assert_eq!(verdict(kind, name, CheckStatus::Passed), None, "{name}");
+            assert_eq!(
+                verdict(kind, name, CheckStatus::Failed),
+                Some(FailureKind::NotEqual),
+                "{name}"
+            );
         }
     }
 }

@@ -114,16 +114,33 @@ http: { listen: '[::1]:0' }
 }
 
 #[test]
-fn checks_are_noted_as_not_yet_asked() {
-    assert!(
-        notes(&parsed(EXAMPLE))
-            .iter()
-            .any(|note| note.contains("orders of yesterday"))
+fn checks_and_freshness_are_read() {
+    let config = parsed(
+        "servers:
+  - name: a
+    directory: /b
+    drill:
+      checks:
+        - { name: n, database: d, sql: select 1, expect: '>= 1.50', timeout: 2m }
+        - { name: n, database: d, sql: select 1, expect: 'true' }
+      freshness: [{ database: d, table: shop.orders, column: at, max_age: 26h }]
+",
     );
+    let drill = &config.servers[0].drill;
+    let minutes: Vec<_> = drill
+        .checks
+        .iter()
+        .map(|check| check.timeout.as_secs() / 60)
+        .collect();
+    assert_eq!(minutes, [2, 1]);
+    assert_eq!(drill.checks[0].expect.to_string(), ">= 1.50");
+    assert_eq!(drill.freshness[0].table, "shop.orders");
+    assert_eq!(drill.freshness[0].max_age.as_secs(), 26 * 3600);
+    assert!(notes(&config).iter().all(|note| !note.contains("check")));
 }
 
 /// What is wrong inside of one server, and what the message must say.
-const WRONG_IN_SERVER: [(&str, &str); 37] = [
+const WRONG_IN_SERVER: [(&str, &str); 42] = [
     ("colour: blue", "unknown field `colour`"),
     (
         "backup: { shedule: x }",
@@ -212,7 +229,27 @@ const WRONG_IN_SERVER: [(&str, &str); 37] = [
     ),
     (
         "drill: { checks: [{ name: a, database: b, sql: c, expect: many }] }",
-        "expect: \"many\": not an operator and a number",
+        "servers[0].drill.checks[0].expect: \"many\": not an expectation; write > 0,",
+    ),
+    (
+        "drill: { checks: [{ name: a, database: b, sql: c, expect: '> x' }] }",
+        "checks[0].expect: \"> x\": not a number behind",
+    ),
+    (
+        "drill: { checks: [{ name: a, database: b, sql: '', expect: 'true' }] }",
+        "checks[0].sql: \"\": empty",
+    ),
+    (
+        "drill: { freshness: [{ database: a, table: b, column: c }] }",
+        "servers[0].drill.freshness[0].max_age: missing; freshness needs",
+    ),
+    (
+        "drill: { freshness: [{ database: a, table: b, column: c, max_age: soon }] }",
+        "freshness[0].max_age: \"soon\": not a duration",
+    ),
+    (
+        "drill: { freshness: [{ table: b, schema: c }] }",
+        "unknown field `schema`",
     ),
     (
         "objectives: { max_fill: 80 }",
