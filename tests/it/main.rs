@@ -12,6 +12,8 @@ mod backup_faults;
 mod cli;
 mod crash;
 mod drill_proof;
+mod extract;
+mod fence;
 mod http;
 mod layers;
 mod support;
