@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{DrillFacts, Entry, Job, JobResult};
+use crate::ledger::{DrillFacts, Entry, Job, JobResult, KeptReport};
 use crate::pg::scratch::random_id;
 use crate::store;
 
@@ -43,6 +43,7 @@ impl Attempt {
             backup: None,
             backup_finished_at: None,
             drill: None,
+            report: None,
         };
         Ok(Self {
             directory: directory.map(Path::to_owned),
@@ -77,6 +78,11 @@ impl Attempt {
     /// Adds what a drill measured.
     pub fn measured(&mut self, facts: DrillFacts) {
         self.entry.drill = Some(facts);
+    }
+
+    /// Names the report of a drill.
+    pub fn reported(&mut self, report: KeptReport) {
+        self.entry.report = Some(report);
     }
 
     /// Ends it: one ledger entry, one log line.

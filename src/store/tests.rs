@@ -39,6 +39,7 @@ fn entry() -> Entry {
         backup: None,
         backup_finished_at: None,
         drill: None,
+        report: None,
     }
 }
 
