@@ -38,6 +38,7 @@
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
 //! | what does a drill do? | [`drill`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
 

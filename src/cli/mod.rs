@@ -10,6 +10,7 @@ mod context;
 mod demo;
 mod drill;
 mod inspect;
+mod ledger;
 mod list;
 mod render;
 mod serve;
@@ -105,6 +106,7 @@ async fn dispatch(args: &Args) -> Verb {
         Command::List => list::run(args),
         Command::Inspect { backup } => inspect::run(args, backup).await,
         Command::Check => check::run(args).await,
+        Command::Ledger { command } => ledger::run(args, command),
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,
         // Handled before there was a runtime.
         Command::Warden(_) => Ok(()),

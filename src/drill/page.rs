@@ -265,8 +265,8 @@ fn text(any: &str) -> String {
             // Only these make links of plain text.
             ':' if after != '/' => out.push(':'),
             '.' if !ends_with_www(&out) => out.push('.'),
-            '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '~' | '$' | '@'
-            | ':' | '.' | '{' | '}' => {
+            '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '~' | '$'
+            | '@' | ':' | '.' | '{' | '}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "&#{};", u32::from(c));
             }

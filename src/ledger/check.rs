@@ -161,7 +161,8 @@ impl Checker {
     }
 
     fn fault(&mut self, kind: FindingKind, message: impl Into<String>) {
-        self.checked.push(Finding::error(kind, self.place(), message));
+        self.checked
+            .push(Finding::error(kind, self.place(), message));
     }
 
     fn no_entry(&mut self, digest: String, why: &str) {
@@ -202,11 +203,15 @@ impl Checker {
         let due = self.sequence.saturating_add(1);
         let message = match entry.sequence {
             number if number == due => return,
-            number if number == due.saturating_add(1) => format!("entry {due} is missing before it"),
-            number if number > due => format!("entries {due} to {} are missing before it", number - 1),
-            number => format!(
-                "it is entry {number} where {due} was due: it is repeated or out of order"
-            ),
+            number if number == due.saturating_add(1) => {
+                format!("entry {due} is missing before it")
+            }
+            number if number > due => {
+                format!("entries {due} to {} are missing before it", number - 1)
+            }
+            number => {
+                format!("it is entry {number} where {due} was due: it is repeated or out of order")
+            }
         };
         self.fault(FindingKind::WrongSequence, message);
     }
@@ -253,7 +258,10 @@ impl Checker {
                 false if entry.sequence > end => self.checked.push(Finding::error(
                     FindingKind::EntryRemoved,
                     "end",
-                    format!("{name} remembers entry {}, and the ledger ends with {end}", entry.sequence),
+                    format!(
+                        "{name} remembers entry {}, and the ledger ends with {end}",
+                        entry.sequence
+                    ),
                 )),
                 false => self.checked.push(Finding::error(
                     FindingKind::EntryChanged,

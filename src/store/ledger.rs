@@ -135,7 +135,9 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     let Some(end) = memchr::memrchr(b'\n', &tail) else {
         // Nothing of ours is that long, and what is not ours is not cut away.
         return if window < size {
-            Err(std::io::Error::other("its end is one line longer than any entry"))
+            Err(std::io::Error::other(
+                "its end is one line longer than any entry",
+            ))
         } else {
             Ok((None, 0))
         };
@@ -295,8 +297,7 @@ pub fn read(directory: &Path) -> Result<Vec<Entry>> {
         match line {
             None | Some(Line::Cut) => return Ok(entries),
             Some(Line::Whole(text)) => {
-                let entry =
-                    serde_json::from_slice(text).map_err(|error| no_entry(Some(error)))?;
+                let entry = serde_json::from_slice(text).map_err(|error| no_entry(Some(error)))?;
                 entries.push(entry);
             }
             Some(Line::TooLong(_)) => return Err(no_entry(None)),

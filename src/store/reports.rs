@@ -43,8 +43,11 @@ pub fn keep_page(
 fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<String> {
     let folder = directory.join(DIRECTORY);
     let failed = |error| {
-        Failure::io(format!("keep report {}", folder.join(name).display()), error)
-            .remedy("make the directory writable and check its free space")
+        Failure::io(
+            format!("keep report {}", folder.join(name).display()),
+            error,
+        )
+        .remedy("make the directory writable and check its free space")
     };
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => File::open(directory)
@@ -74,12 +77,7 @@ pub fn check(directory: &Path, kept: &KeptReport, place: &str) -> Result<Vec<Fin
     Ok(findings)
 }
 
-fn check_file(
-    directory: &Path,
-    file: &str,
-    sha256: &str,
-    place: &str,
-) -> Result<Option<Finding>> {
+fn check_file(directory: &Path, file: &str, sha256: &str, place: &str) -> Result<Option<Finding>> {
     let finding = |kind, message| Ok(Some(Finding::error(kind, place, message)));
     if !lies_in_drills(file) {
         // Never followed: a ledger that someone wrote into must not lead us to other files.
@@ -94,14 +92,10 @@ fn check_file(
             FindingKind::ReportChanged,
             format!("{file} is not what was written: it has another digest"),
         ),
-        Ok(None) => finding(
-            FindingKind::ReportMissing,
-            format!("{file} is not a file"),
-        ),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => finding(
-            FindingKind::ReportMissing,
-            format!("{file} is not there"),
-        ),
+        Ok(None) => finding(FindingKind::ReportMissing, format!("{file} is not a file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            finding(FindingKind::ReportMissing, format!("{file} is not there"))
+        }
         Err(error) => Err(failed(error)),
     }
 }

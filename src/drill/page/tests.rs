@@ -86,7 +86,10 @@ fn what_is_kept_has_a_bound() {
     let one = report.mismatches[0].clone();
     report.mismatches = vec![one; 1500];
     let kept = report.to_keep();
-    assert_eq!((kept.mismatches.len(), kept.mismatches_not_shown), (1000, 500));
+    assert_eq!(
+        (kept.mismatches.len(), kept.mismatches_not_shown),
+        (1000, 500)
+    );
     assert_eq!(kept.facts().mismatches, 1500);
     assert!(render(&kept).contains("… and 1450 more mismatches."));
 }
@@ -102,7 +105,10 @@ fn names_do_not_become_markup() {
     assert_eq!(text("a\r\nb\u{202e}c\u{0}"), "a  b\u{fffd}c\u{fffd}");
     assert_eq!(text(&"x".repeat(LONGEST)).chars().count(), LONGEST);
     assert!(text(&"x".repeat(LONGEST + 1)).ends_with("x…"));
-    assert_eq!(shape(&render(&report(NASTY))), shape(&render(&report("orders"))));
+    assert_eq!(
+        shape(&render(&report(NASTY))),
+        shape(&render(&report("orders")))
+    );
 }
 
 /// What a renderer makes of character references.

@@ -192,10 +192,7 @@ fn what_remembers_the_end() {
     assert_eq!(level(KeptHead::Entry(behind(3))), Some(Level::Note));
     assert_eq!(level(KeptHead::Entry(behind(1))), Some(Level::Warning));
     assert_eq!(level(KeptHead::Missing), Some(Level::Warning));
-    assert_eq!(
-        level(KeptHead::Unreadable("no".into())),
-        Some(Level::Error)
-    );
+    assert_eq!(level(KeptHead::Unreadable("no".into())), Some(Level::Error));
     // Ledger and head rewritten together: only what was noted elsewhere shows it.
     let noted = Head {
         sequence: 2,
@@ -231,9 +228,8 @@ fn a_clock_set_back_is_a_warning() {
 fn a_fault_behind_many_warnings_is_a_fault() {
     let mut checked = Checked::default();
     for _ in 0..1000 {
-        checked.push(
-            Finding::error(FindingKind::TimeBackwards, "line 1", "back").at(Level::Warning),
-        );
+        checked
+            .push(Finding::error(FindingKind::TimeBackwards, "line 1", "back").at(Level::Warning));
     }
     checked.push(Finding::error(FindingKind::BrokenChain, "line 2", "broken"));
     assert!(!checked.is_good());
