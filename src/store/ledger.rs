@@ -120,7 +120,8 @@ fn shorten(message: &mut Option<String>) {
     if let Some(text) = message
         && text.len() > MESSAGE_LIMIT
     {
-        text.truncate(text.floor_char_boundary(MESSAGE_LIMIT));
+        let end = (0..=MESSAGE_LIMIT).rfind(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
         text.push('…');
     }
 }
