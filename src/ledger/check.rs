@@ -104,7 +104,7 @@ impl Checker {
             sequence: 0,
             previous: GENESIS.to_owned(),
             head: None,
-            known: known.map(|known| witness("what you noted", known)),
+            known: known.map(|known| witness("your note", known)),
             head_missing: head == KeptHead::Missing,
             checked: Checked::default(),
         };
