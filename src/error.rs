@@ -22,7 +22,7 @@ pub enum FailureKind {
     DumpFailed,
     /// pg_dumpall ended well, but what it wrote is not a whole dump of the server.
     DumpIncomplete,
-    /// A backup does not pass verification.
+    /// A backup, or the ledger, does not pass verification.
     Damaged,
     /// A backup holds text that we refuse to run.
     Unsafe,

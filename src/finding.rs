@@ -1,4 +1,4 @@
-//! What verification and drills find: typed, with a level, a place and a remedy, and collected instead of stopping at the
+//! What verification, drills and the check of the ledger find: typed, with a level, a place and a remedy, and collected instead of stopping at the
 //! first.
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub enum Level {
     Note,
     /// Something could not be checked, or will need attention.
     Warning,
-    /// The backup is at fault.
+    /// What was checked, a backup or the ledger, is at fault.
     Error,
 }
 
@@ -59,6 +59,26 @@ pub enum FindingKind {
     LargeObjectsDiffer,
     /// A check that was not done, and why.
     NotDone,
+    /// A line of the ledger that is no entry.
+    NotAnEntry,
+    /// A ledger entry whose `previous` is not the digest of the line before it.
+    BrokenChain,
+    /// A ledger entry with another number than was due: a gap, a repetition, another order.
+    WrongSequence,
+    /// The ledger's last line has no end.
+    CutLine,
+    /// A ledger entry that is older than the one before it.
+    TimeBackwards,
+    /// An entry that was written is not in the ledger as it was written.
+    EntryChanged,
+    /// An entry that was written is not in the ledger any more.
+    EntryRemoved,
+    /// What remembers the ledger's last entry is missing, behind, or not readable.
+    BadHead,
+    /// A drill's report that the ledger names is not there.
+    ReportMissing,
+    /// A drill's report is not the one whose digest the ledger holds.
+    ReportChanged,
 }
 
 /// One thing found.
@@ -142,6 +162,26 @@ impl FindingKind {
                 "this backup does not give back what it holds: keep an older proven one and take a new one"
             }
             Self::NotDone => "see the reason; the check counts as not proven",
+            Self::NotAnEntry
+            | Self::BrokenChain
+            | Self::WrongSequence
+            | Self::EntryChanged
+            | Self::EntryRemoved => {
+                "do not take this ledger for evidence from here on: compare it with a copy and find out who wrote into it; to begin anew, move all ledger files away together and keep them"
+            }
+            Self::CutLine => {
+                "nothing: a crash can cut the line that is being written, and the next job drops it"
+            }
+            Self::TimeBackwards => "check the clock of the machine: it was set back",
+            Self::BadHead => {
+                "compare with what you noted of an earlier check (--known): this alone cannot show whether the end of the ledger was changed"
+            }
+            Self::ReportMissing => {
+                "put the report back from a copy of the directory; the ledger's entry stays valid without it"
+            }
+            Self::ReportChanged => {
+                "do not rely on this report: put it back from a copy of the directory"
+            }
         }
     }
 }

@@ -1,7 +1,12 @@
 //! The ledger: the append-only record of everything that was attempted, one JSON line each.
 //!
 //! Each line holds the SHA-256 of the line before it (of the bytes without the newline; the first holds zeros), so that
-//! an edit, a gap or another order shows. This module is the format; `store::ledger` is the file.
+//! an edit, a gap or another order shows. What no chain can show, a change of the last line or its removal, is what the
+//! [`Head`] is for. This module is the format, [`check`] tells whether a ledger holds together, [`evidence`] what it says
+//! about a period; `store::ledger` is the file.
+
+pub mod check;
+pub mod evidence;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -65,6 +70,30 @@ pub struct Entry {
     /// What a drill measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillFacts>,
+    /// The report of a drill, where it could be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<KeptReport>,
+}
+
+/// A drill's report that is kept beside the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptReport {
+    /// The report as JSON, relative to the ledger's directory.
+    pub file: String,
+    /// Its SHA-256 in hex.
+    pub sha256: String,
+    /// That of the page for people beside it (`.md` for `.json`), where it could be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_sha256: Option<String>,
+}
+
+/// The last entry as it was written: kept beside the ledger, and what a person notes elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its number.
+    pub sequence: u64,
+    /// SHA-256 of its line, in hex.
+    pub digest: String,
 }
 
 /// What a drill measured.
@@ -91,6 +120,40 @@ pub struct Phase {
     pub name: String,
     /// Wall time.
     pub seconds: f64,
+}
+
+impl Job {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Backup, Self::Verify, Self::Drill];
+}
+
+impl std::fmt::Display for Head {
+    /// `12:9f86d0…`, as [`std::str::FromStr`] reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.sequence, self.digest)
+    }
+}
+
+/// A text that does not name an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an entry's number, a colon and 64 hex digits")]
+pub struct NotAHead;
+
+impl std::str::FromStr for Head {
+    type Err = NotAHead;
+
+    fn from_str(text: &str) -> Result<Self, NotAHead> {
+        let (sequence, digest) = text.split_once(':').ok_or(NotAHead)?;
+        let is_digest =
+            digest.len() == GENESIS.len() && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match sequence.parse() {
+            Ok(sequence) if is_digest => Ok(Self {
+                sequence,
+                digest: digest.to_ascii_lowercase(),
+            }),
+            _ => Err(NotAHead),
+        }
+    }
 }
 
 /// What the first line holds as its predecessor's digest.

@@ -39,6 +39,7 @@
 //! | what does a drill do? | [`drill`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
 

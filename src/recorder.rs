@@ -7,12 +7,9 @@ use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{DrillFacts, Entry, Job, JobResult};
+use crate::ledger::{DrillFacts, Entry, Job, JobResult, KeptReport};
 use crate::pg::scratch::random_id;
 use crate::store;
-
-/// Most characters of a message that the ledger keeps: a server's error text can hold a whole value.
-const MESSAGE: usize = 4000;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -46,6 +43,7 @@ impl Attempt {
             backup: None,
             backup_finished_at: None,
             drill: None,
+            report: None,
         };
         Ok(Self {
             directory: directory.map(Path::to_owned),
@@ -82,6 +80,11 @@ impl Attempt {
         self.entry.drill = Some(facts);
     }
 
+    /// Names the report of a drill.
+    pub fn reported(&mut self, report: KeptReport) {
+        self.entry.report = Some(report);
+    }
+
     /// Ends it: one ledger entry, one log line.
     pub fn end(mut self, failure: Option<&Failure>) {
         self.entry.finished_at = Utc::now();
@@ -94,8 +97,7 @@ impl Attempt {
             Some(_) => JobResult::Error,
         };
         self.entry.reason = failure.map(Failure::kind);
-        self.entry.message =
-            failure.map(|failure| failure.sentence().chars().take(MESSAGE).collect());
+        self.entry.message = failure.map(Failure::sentence);
         info!(
             job = ?self.entry.job, job_id = %self.entry.job_id, server = %self.entry.server, result = ?self.entry.result,
             seconds = self.entry.duration_seconds, backup = self.entry.backup.as_deref().unwrap_or("-"), "job ended"

@@ -35,19 +35,24 @@ pub enum ObjectKind {
     Roles,
 }
 
+impl std::fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Table => "table",
+            Self::Sequence => "sequence",
+            Self::LargeObjects => "large objects",
+            Self::Roles => "roles",
+        })
+    }
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.kind {
-            ObjectKind::Database => "database",
-            ObjectKind::Table => "table",
-            ObjectKind::Sequence => "sequence",
-            ObjectKind::LargeObjects => "large objects",
-            ObjectKind::Roles => "roles",
-        };
         write!(
             f,
-            "{kind} {} of database {}: expected {}, found {}",
-            self.object, self.database, self.expected, self.actual
+            "{} {} of database {}: expected {}, found {}",
+            self.kind, self.object, self.database, self.expected, self.actual
         )
     }
 }

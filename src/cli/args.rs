@@ -1,9 +1,13 @@
 //! The command line as typed. What follows from it is `context`'s business.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::units::parse_duration;
+use crate::ledger::Head;
 use crate::pg::fence;
 use crate::pg::warden::Order;
 
@@ -48,13 +52,56 @@ pub(super) struct Args {
     pub(super) command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 good, 1 the backup is at fault, 2 usage or configuration, 3 could not run.";
+const EXIT_CODES: &str = "Exit codes: 0 good, 1 the backup or the ledger is at fault, 2 usage or configuration, 3 could not run.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// Check that no line was changed, removed, repeated or moved, and that the reports of drills are as written.
+    Verify {
+        /// An entry as an earlier check printed it: that it is still there shows that nothing up to it was rewritten.
+        #[arg(long, value_name = "NUMBER:DIGEST")]
+        known: Option<Head>,
+    },
+    /// Show evidence for an audit: every attempt, what was compared, and the longest times without one.
+    Show {
+        /// Only what ended since: so long ago (`90d`), or a day in UTC (`2025-11-15`).
+        #[arg(long, value_name = "AGO|DATE", value_parser = Since::parse)]
+        since: Option<Since>,
+    },
+}
+
+/// Where a period begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// With this day, in UTC.
+    Day(NaiveDate),
+}
+
+impl Since {
+    fn parse(text: &str) -> Result<Self, String> {
+        match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            Ok(day) => Ok(Self::Day(day)),
+            Err(_) => parse_duration(text)
+                .map(Self::Ago)
+                .map_err(|_| "neither a duration like 90d nor a day like 2025-11-15".to_owned()),
+        }
+    }
+
+    /// That moment, where the calendar has it.
+    pub(super) fn moment(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Ago(ago) => now.checked_sub_signed(TimeDelta::from_std(ago).ok()?),
+            Self::Day(day) => Some(day.and_time(NaiveTime::MIN).and_utc()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,6 +154,11 @@ pub(super) enum Command {
     },
     /// Check the configuration and the surroundings.
     Check,
+    /// The record of everything that was attempted.
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Show all of it with a sample server: backup, verify, drill, exporter.
     Demo {
         /// End after the drill instead of serving metrics.
@@ -122,4 +174,31 @@ pub(super) enum Command {
     /// Fences itself in and becomes a program; started by pgvigil itself.
     #[command(hide = true)]
     Fence(fence::Order),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_period_begins_so_long_ago_or_with_a_day() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(100);
+        let moment = |text| Since::parse(text).map(|since| since.moment(now));
+        assert_eq!(
+            moment("90d"),
+            Ok(Some(DateTime::UNIX_EPOCH + TimeDelta::days(10)))
+        );
+        assert_eq!(
+            moment("1970-01-03"),
+            Ok(Some(DateTime::UNIX_EPOCH + TimeDelta::days(2)))
+        );
+        assert!(moment("yesterday").is_err());
+        assert!(moment("2025-13-01").is_err());
+    }
 }

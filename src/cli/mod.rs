@@ -11,6 +11,7 @@ mod demo;
 mod drill;
 mod extract;
 mod inspect;
+mod ledger;
 mod list;
 mod render;
 mod serve;
@@ -114,6 +115,7 @@ async fn dispatch(args: &Args) -> Verb {
             table,
         } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
         Command::Check => check::run(args).await,
+        Command::Ledger { command } => ledger::run(args, command),
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,
         // Handled before there was a runtime.
         Command::Warden(_) | Command::Fence(_) => Ok(()),

@@ -74,6 +74,13 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Text from a file, on one line: what it holds must not move a terminal's cursor.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 /// Findings, one paragraph each.
 pub(super) fn findings(findings: &Findings) -> String {
     let mut text = String::new();
@@ -85,7 +92,9 @@ pub(super) fn findings(findings: &Findings) -> String {
         };
         text.push_str(&format!(
             "  {level}: {}: {}\n           {}\n",
-            finding.place, finding.message, finding.remedy
+            plain(&finding.place),
+            plain(&finding.message),
+            finding.remedy
         ));
     }
     if findings.not_shown > 0 {

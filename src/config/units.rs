@@ -94,6 +94,18 @@ pub fn format_age(duration: Duration) -> String {
     format_duration(Duration::from_secs(seconds - seconds % step))
 }
 
+/// Seconds that were measured: a decimal below a minute, as [`format_duration`] above.
+pub fn format_seconds(seconds: f64) -> String {
+    let duration = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
+    // Rounded first: 59.97 is a minute.
+    let tenths = (duration.as_secs_f64() * 10.0).round() / 10.0;
+    if tenths < 60.0 {
+        format!("{tenths:.1}s")
+    } else {
+        format_duration(Duration::from_secs_f64(tenths.round()))
+    }
+}
+
 /// A size in binary units.
 pub fn format_bytes(bytes: u64) -> String {
     const NAMES: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -164,6 +176,9 @@ mod tests {
         assert_eq!(format_age(Duration::from_secs(90)), "1m30s");
         assert_eq!(format_age(Duration::from_secs(3_661)), "1h1m");
         assert_eq!(format_age(Duration::from_secs(90_061)), "1d1h");
+        assert_eq!(format_seconds(4.25), "4.3s");
+        assert_eq!(format_seconds(59.97), "1m");
+        assert_eq!(format_seconds(f64::NAN), "0.0s");
         assert_eq!(format_bytes(1023), "1023 B");
         assert_eq!(format_bytes(1536), "1.5 KiB");
         assert_eq!(format_bytes(u64::MAX), "16384.0 PiB");

@@ -3,23 +3,25 @@
 //! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
 //! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
-//! (nothing is left, and that is checked). `passed` means that all of them were
-//! done; what could not run is an error, never a pass.
+//! (nothing is left, and that is checked). `passed` means that all of them were done; what could not run is an error,
+//! never a pass. The report is kept beside the ledger, where there is one, as JSON and as a page for people.
 
 mod checks;
 mod compare;
 mod definitions;
+mod page;
 mod report;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use chrono::Utc;
+use tracing::{info, warn};
 
 use crate::catalog::{Catalog, DumpKind};
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{Job, JobResult};
+use crate::ledger::{Job, JobResult, KeptReport};
 use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
 use crate::pg::fence::Holds;
@@ -27,6 +29,7 @@ use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::restore;
+use crate::store::reports;
 use crate::verify::{self, Checked};
 pub use report::{Check, CheckKind, CheckStatus, Report};
 
@@ -44,16 +47,14 @@ pub async fn run(
     options: Options,
     progress: &Progress,
 ) -> (Report, Option<Failure>) {
-    let mut report = Report::new(archive);
-    let mut attempt = match Attempt::begin(
-        Job::Drill,
-        &server.name,
-        ledger_directory(archive, &server.directory),
-    ) {
+    let mut report = Report::new(archive, server);
+    let directory = ledger_directory(archive, &server.directory);
+    let mut attempt = match Attempt::begin(Job::Drill, &server.name, directory) {
         Ok(attempt) => attempt,
         Err(error) => return (report, Some(error)),
     };
     report.job_id = attempt.job_id().to_owned();
+    report.started_at = attempt.started_at();
     for done in scratch::sweep() {
         info!(job_id = attempt.job_id(), "{done}");
     }
@@ -65,6 +66,7 @@ pub async fn run(
         }
     };
     report.duration_seconds = attempt.seconds();
+    report.finished_at = Utc::now();
     report.result = match &result {
         Ok(()) => JobResult::Passed,
         Err(failure) if failure.kind().policy().exit_code == 1 => JobResult::Failed,
@@ -73,8 +75,32 @@ pub async fn run(
     report.message = result.as_ref().err().map(Failure::sentence);
     attempt.about(archive, report.backup_finished_at);
     attempt.measured(report.facts());
+    if let Some(kept) = directory.and_then(|directory| keep_report(directory, &report)) {
+        attempt.reported(kept);
+    }
     attempt.end(result.as_ref().err());
     (report, result.err())
+}
+
+/// Keeps the report beside the ledger. The drill counts without it: what cannot be written is said, and no more.
+fn keep_report(directory: &Path, report: &Report) -> Option<KeptReport> {
+    let warn = |error: Failure| warn!(job_id = report.job_id, "{}", error.sentence());
+    let kept = report.to_keep();
+    let json = match serde_json::to_vec_pretty(&kept) {
+        Ok(json) => json,
+        Err(error) => {
+            warn(Failure::new(FailureKind::Io, "write the report as JSON").because(error));
+            return None;
+        }
+    };
+    let mut named = reports::keep(directory, &report.job_id, &json)
+        .map_err(warn)
+        .ok()?;
+    let page = page::render(&kept);
+    if let Err(error) = reports::keep_page(directory, &report.job_id, &page, &mut named) {
+        warn(error);
+    }
+    Some(named)
 }
 
 async fn attempted(
@@ -94,6 +120,7 @@ async fn attempted(
     }
     let checked = judged.checked;
     let expected = expected(&checked);
+    report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
 
     let began = Instant::now();

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::catalog::diff::{Difference, ObjectKind};
+use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::finding::Findings;
 use crate::ledger::{DrillFacts, JobResult, Phase};
@@ -14,25 +15,40 @@ use crate::ledger::{DrillFacts, JobResult, Phase};
 /// The check that is there only where the scratch server has another major version.
 pub(super) const SAME_MAJOR: &str = "same major version";
 
+/// How many mismatches a kept report lists: a backup of nothing but other rows must not fill the volume.
+const KEPT_MISMATCHES: usize = 1000;
+
 /// A drill, told.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What made it.
+    pub pgvigil_version: &'static str,
+    /// The server's name in the configuration.
+    pub server: String,
     /// The archive.
     pub archive: PathBuf,
     /// Ties log lines, ledger and report together.
     pub job_id: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
     /// How it ended.
     pub result: JobResult,
     /// Why it did not pass.
     pub message: Option<String>,
     /// When the backup was finished.
     pub backup_finished_at: Option<DateTime<Utc>>,
+    /// PostgreSQL's version that the backup is of, as the dump says it.
+    pub dumped_version: Option<String>,
     /// PostgreSQL's version in the scratch server.
     pub scratch_version: String,
     /// Wall time of it all.
     pub duration_seconds: f64,
     /// Wall time of the restore alone: the measured restore time.
     pub restore_seconds: f64,
+    /// How long a restore may take (`objectives.max_restore_time`).
+    pub max_restore_seconds: f64,
     /// Wall time of each phase, in order.
     pub phases: Vec<Phase>,
     /// Databases compared.
@@ -43,6 +59,8 @@ pub struct Report {
     pub rows: u64,
     /// Everything that is not equal.
     pub mismatches: Vec<Difference>,
+    /// How many more there are; a report that is kept has a bound.
+    pub mismatches_not_shown: u64,
     /// Checks done and not done.
     pub checks: Vec<Check>,
     /// What the check of the file found.
@@ -87,21 +105,29 @@ pub enum CheckStatus {
 }
 
 impl Report {
-    pub(super) fn new(archive: &Path) -> Self {
+    pub(super) fn new(archive: &Path, server: &Server) -> Self {
+        let now = Utc::now();
         Self {
+            pgvigil_version: env!("CARGO_PKG_VERSION"),
+            server: server.name.clone(),
             archive: archive.to_owned(),
             job_id: String::new(),
+            started_at: now,
+            finished_at: now,
             result: JobResult::Error,
             message: None,
             backup_finished_at: None,
+            dumped_version: None,
             scratch_version: String::new(),
             duration_seconds: 0.0,
             restore_seconds: 0.0,
+            max_restore_seconds: server.objectives.max_restore_time.as_secs_f64(),
             phases: Vec::new(),
             databases: 0,
             tables: 0,
             rows: 0,
             mismatches: Vec::new(),
+            mismatches_not_shown: 0,
             checks: Vec::new(),
             findings: Findings::default(),
         }
@@ -129,10 +155,25 @@ impl Report {
             databases: self.databases,
             tables: self.tables,
             rows: self.rows,
-            mismatches: self.mismatches.len() as u64,
+            mismatches: self.mismatches.len() as u64 + self.mismatches_not_shown,
             restore_seconds: self.restore_seconds,
             phases: self.phases.clone(),
         }
+    }
+
+    /// The report as it is kept: bounded, and the archive by its name alone, for the path means nothing elsewhere.
+    pub(super) fn to_keep(&self) -> Self {
+        let mut kept = self.clone();
+        let beyond = kept.mismatches.len().saturating_sub(KEPT_MISMATCHES);
+        kept.mismatches.truncate(KEPT_MISMATCHES);
+        kept.mismatches_not_shown += beyond as u64;
+        let path = self.archive.display().to_string();
+        if let Some(name) = self.archive.file_name() {
+            kept.archive = PathBuf::from(name);
+            let name = name.to_string_lossy();
+            kept.message = kept.message.map(|message| message.replace(&path, &name));
+        }
+        kept
     }
 
     /// The failure that mismatches and failed checks amount to.
@@ -210,7 +251,9 @@ mod tests {
     use super::*;
 
     fn verdict(kind: CheckKind, name: &str, status: CheckStatus) -> Option<FailureKind> {
-        let mut report = Report::new(Path::new("b"));
+        let yaml = "servers: [{ name: a, directory: /backups }]";
+        let config = crate::config::raw::parse(yaml, Path::new("c")).expect("a configuration");
+        let mut report = Report::new(Path::new("b"), &config.servers[0]);
         report.checks.push(Check {
             name: name.to_owned(),
             kind,

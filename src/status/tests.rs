@@ -45,6 +45,7 @@ pub(crate) fn entry(
         backup: backup.map(str::to_owned),
         backup_finished_at: None,
         drill: None,
+        report: None,
     }
 }
 

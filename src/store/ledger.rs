@@ -1,4 +1,7 @@
-//! The ledger's file: append, read. The format is `crate::ledger`.
+//! The ledger's file: append, read, check. The format is `crate::ledger`.
+//!
+//! Beside it lies its head, a small file with the number and digest of the last entry: what shows that the end of the
+//! ledger was changed or cut off. Both are written under the ledger's flock(2).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -6,15 +9,30 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
 
+use super::{record, reports};
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{Entry, GENESIS, digest};
+use crate::ledger::check::{Checked, Checker, KeptHead, Line};
+use crate::ledger::{Entry, GENESIS, Head, digest, hex};
 
 /// The ledger's name in a server's directory.
 pub const FILE_NAME: &str = "ledger.jsonl";
 
+/// The name of its head.
+pub const HEAD_NAME: &str = "ledger.head.json";
+
 /// Longest line that is read. An entry has a few hundred bytes; its message may hold a server's whole error text.
 const LINE_LIMIT: u64 = 1 << 20;
+
+/// Longest message that is written: JSON may need six bytes for one of them, and the line has to stay below its limit.
+const MESSAGE_LIMIT: usize = 64 << 10;
+
+/// Largest head: a number and a digest.
+const HEAD_LIMIT: u64 = 4096;
+
+const BEGIN_ANEW: &str =
+    "move the ledger and its head away together and keep them: someone wrote into them";
 
 fn path(directory: &Path) -> PathBuf {
     directory.join(FILE_NAME)
@@ -41,41 +59,71 @@ pub fn append(directory: &Path, entry: &mut Entry) -> Result<()> {
         .map_err(&failed)?;
     flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
     let (last, end) = last_line(&mut file).map_err(&failed)?;
-    let last_sequence = match &last {
-        Some(line) => {
-            serde_json::from_slice::<Entry>(line)
-                .map_err(|error| {
-                    Failure::new(
-                        FailureKind::Io,
-                        format!(
-                            "continue ledger {}: its last line is not an entry",
-                            path(directory).display()
-                        ),
-                    )
-                    .because(error)
-                    .remedy("move the file away and keep it: someone wrote into it")
-                })?
-                .sequence
-        }
-        None => 0,
-    };
-    entry.sequence = last_sequence + 1;
-    entry.previous = last.map_or_else(|| GENESIS.to_owned(), |line| digest(&line));
-    let mut line = serde_json::to_vec(entry).map_err(|error| {
+    let last = last.map(|line| parse_last(directory, &line)).transpose()?;
+    let head = read_head(directory)?;
+    let fits = remembers(&head, last.as_ref(), &mut file).map_err(&failed)?;
+    entry.sequence = last
+        .as_ref()
+        .map_or(1, |(last, _)| last.sequence.saturating_add(1));
+    entry.previous = last.map_or_else(|| GENESIS.to_owned(), |(_, digest)| digest);
+    shorten(&mut entry.message);
+    let line = serde_json::to_vec(entry).map_err(|error| {
         Failure::new(FailureKind::Io, "write a ledger entry as JSON").because(error)
     })?;
-    line.push(b'\n');
-    if line.len() as u64 > LINE_LIMIT {
-        return Err(failed(too_long()));
+    write_at(&mut file, end, &line).map_err(&failed)?;
+    if !fits {
+        // The entry counts, but the head goes on to say that the ledger before it is not what was written.
+        let what = format!(
+            "continue ledger {}: its end is not what {HEAD_NAME} remembers",
+            path(directory).display()
+        );
+        return Err(Failure::new(FailureKind::Io, what)
+            .remedy("see `pgvigil ledger verify` and find out who wrote into it"));
     }
-    file.set_len(end).map_err(&failed)?;
-    file.seek(SeekFrom::Start(end)).map_err(&failed)?;
-    if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
+    write_head(
+        directory,
+        &Head {
+            sequence: entry.sequence,
+            digest: digest(&line),
+        },
+    )
+    .map_err(&failed)
+}
+
+fn parse_last(directory: &Path, line: &[u8]) -> Result<(Entry, String)> {
+    let entry = serde_json::from_slice(line).map_err(|error| {
+        let what = format!(
+            "continue ledger {}: its last line is not an entry",
+            path(directory).display()
+        );
+        Failure::new(FailureKind::Io, what)
+            .because(error)
+            .remedy(BEGIN_ANEW)
+    })?;
+    Ok((entry, digest(line)))
+}
+
+fn write_at(file: &mut File, end: u64, line: &[u8]) -> std::io::Result<()> {
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end))?;
+    let written = file
+        .write_all(&[line, b"\n"].concat())
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
         // A full disk must not leave half a line behind; cutting a file back needs no space.
         let _ = file.set_len(end);
-        return Err(failed(error));
     }
-    Ok(())
+    written
+}
+
+fn shorten(message: &mut Option<String>) {
+    if let Some(text) = message
+        && text.len() > MESSAGE_LIMIT
+    {
+        let end = (0..=MESSAGE_LIMIT).rfind(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
 }
 
 /// The last whole line without its newline, and where the next one goes.
@@ -86,11 +134,13 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     let mut tail = Vec::new();
     file.take(window).read_to_end(&mut tail)?;
     let Some(end) = memchr::memrchr(b'\n', &tail) else {
-        // Only a file that never had a whole line may begin anew.
-        return if window == size {
-            Ok((None, 0))
+        // Nothing of ours is that long, and what is not ours is not cut away.
+        return if window < size {
+            Err(std::io::Error::other(
+                "its end is one line longer than any entry",
+            ))
         } else {
-            Err(too_long())
+            Ok((None, 0))
         };
     };
     let begin = tail
@@ -101,46 +151,192 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     Ok((Some(line), size - window + end as u64 + 1))
 }
 
-fn too_long() -> std::io::Error {
-    std::io::Error::new(
-        std::io::ErrorKind::InvalidData,
-        "it has a line that no pgvigil wrote: move the file away and keep it",
-    )
+/// What lies beside the ledger.
+fn read_head(directory: &Path) -> Result<KeptHead> {
+    let path = directory.join(HEAD_NAME);
+    let failed = |error| Failure::io(format!("read ledger head {}", path.display()), error);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(KeptHead::Missing),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = Vec::new();
+    file.take(HEAD_LIMIT)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    Ok(match serde_json::from_slice(&text) {
+        Ok(head) => KeptHead::Entry(head),
+        Err(error) => KeptHead::Unreadable(error.to_string()),
+    })
+}
+
+fn write_head(directory: &Path, head: &Head) -> std::io::Result<()> {
+    let mut json = serde_json::to_vec(head)?;
+    json.push(b'\n');
+    record::write(directory, HEAD_NAME, &json)
+}
+
+/// Whether the ledger holds the entry that its head remembers. That is the last one, or after a crash the one before it;
+/// only where the head could not be written is it further back, and looked for. A ledger from before there were heads has
+/// none.
+fn remembers(
+    head: &KeptHead,
+    last: Option<&(Entry, String)>,
+    file: &mut File,
+) -> std::io::Result<bool> {
+    let head = match head {
+        KeptHead::Missing => return Ok(true),
+        KeptHead::Unreadable(_) => return Ok(false),
+        KeptHead::Entry(head) => head,
+    };
+    if last.is_some_and(|(last, digest)| *digest == head.digest || last.previous == head.digest) {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut lines = Lines::new(BufReader::new(file));
+    while let Some(line) = lines.next_line()? {
+        if matches!(line, Line::Whole(text) if digest(text) == head.digest) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The lines of a ledger, in bounded memory.
+struct Lines<R> {
+    reader: R,
+    line: Vec<u8>,
+    digest: String,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(reader: R) -> Self {
+        Self {
+            reader,
+            line: Vec::new(),
+            digest: String::new(),
+        }
+    }
+
+    fn next_line(&mut self) -> std::io::Result<Option<Line<'_>>> {
+        self.fill()?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+            return Ok(Some(Line::Whole(&self.line)));
+        }
+        let mut hasher = Sha256::new();
+        let mut too_long = false;
+        while !self.line.is_empty() {
+            if self.line.last() == Some(&b'\n') {
+                self.line.pop();
+                hasher.update(&self.line);
+                self.digest = hex(&hasher.finalize());
+                return Ok(Some(Line::TooLong(&self.digest)));
+            }
+            too_long |= self.line.len() as u64 == LINE_LIMIT;
+            hasher.update(&self.line);
+            self.fill()?;
+        }
+        self.digest = hex(&hasher.finalize());
+        // A crash can cut a line short, but not make it longer than any.
+        Ok(Some(if too_long {
+            Line::TooLong(&self.digest)
+        } else {
+            Line::Cut
+        }))
+    }
+
+    fn fill(&mut self) -> std::io::Result<()> {
+        self.line.clear();
+        self.reader
+            .by_ref()
+            .take(LINE_LIMIT)
+            .read_until(b'\n', &mut self.line)
+            .map(drop)
+    }
+}
+
+fn open(directory: &Path) -> Result<Option<File>> {
+    let path = path(directory);
+    match File::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::io(reading(directory), error)),
+    }
+}
+
+fn reading(directory: &Path) -> String {
+    format!("read ledger {}", path(directory).display())
 }
 
 /// All entries, the oldest first. A cut last line is passed over; any other line that is no entry is an error.
 pub fn read(directory: &Path) -> Result<Vec<Entry>> {
-    let path = path(directory);
-    let what = || format!("read ledger {}", path.display());
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Failure::io(what(), error)),
+    let Some(file) = open(directory)? else {
+        return Ok(Vec::new());
     };
-    let mut reader = BufReader::new(file);
+    let mut lines = Lines::new(BufReader::new(file));
     let mut entries = Vec::new();
-    let mut line = Vec::new();
     loop {
-        line.clear();
-        reader
-            .by_ref()
-            .take(LINE_LIMIT)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Failure::io(what(), error))?;
-        if line.len() as u64 == LINE_LIMIT && !line.ends_with(b"\n") {
-            return Err(Failure::io(what(), too_long()));
+        let line = lines
+            .next_line()
+            .map_err(|error| Failure::io(reading(directory), error))?;
+        let no_entry = |why: Option<serde_json::Error>| {
+            let what = format!(
+                "{}: line {} is not an entry",
+                reading(directory),
+                entries.len() + 1
+            );
+            let failure = Failure::new(FailureKind::Io, what).remedy(BEGIN_ANEW);
+            match why {
+                Some(error) => failure.because(error),
+                None => failure,
+            }
+        };
+        match line {
+            None | Some(Line::Cut) => return Ok(entries),
+            Some(Line::Whole(text)) => {
+                let entry = serde_json::from_slice(text).map_err(|error| no_entry(Some(error)))?;
+                entries.push(entry);
+            }
+            Some(Line::TooLong(_)) => return Err(no_entry(None)),
         }
-        if line.pop() != Some(b'\n') {
-            return Ok(entries);
-        }
-        let entry = serde_json::from_slice(&line).map_err(|error| {
-            Failure::new(
-                FailureKind::Io,
-                format!("{}: line {} is not an entry", what(), entries.len() + 1),
-            )
-            .because(error)
-            .remedy("move the file away and keep it: someone wrote into it")
-        })?;
-        entries.push(entry);
     }
+}
+
+/// Checks the whole ledger and the reports that it names; `each` sees every entry. `None` where there never was one.
+pub fn check(
+    directory: &Path,
+    known: Option<Head>,
+    each: &mut dyn FnMut(Entry),
+) -> Result<Option<Checked>> {
+    let failed = |error| Failure::io(reading(directory), error);
+    let file = open(directory)?;
+    if let Some(file) = &file {
+        // Keeps a job from writing between our looks at ledger and head. Where locks are not to be had, a check that meets
+        // a job may find the head one entry behind, which is a note.
+        let _ = flock(file, FlockOperation::LockShared);
+    }
+    let head = read_head(directory)?;
+    if file.is_none() && head == KeptHead::Missing {
+        return Ok(None);
+    }
+    let mut checker = Checker::new(head, known);
+    if let Some(file) = &file {
+        let mut lines = Lines::new(BufReader::new(file));
+        while let Some(line) = lines.next_line().map_err(failed)? {
+            let Some(entry) = checker.line(line) else {
+                continue;
+            };
+            if let Some(kept) = &entry.report {
+                for finding in reports::check(directory, kept, &checker.place())? {
+                    checker.push(finding);
+                }
+            }
+            each(entry);
+        }
+    }
+    Ok(Some(checker.finish()))
 }

@@ -1,11 +1,14 @@
 //! Where backups live: a directory with archives, their manifests and the ledger.
 //!
-//! [`publish`] is the only place that makes files appear, [`lock`] keeps two writers apart, [`ledger`] appends and reads
-//! the record, [`space`] asks the file system how much room there is. This module names, lists and finds.
+//! [`publish`] is the only place that makes backups appear, [`lock`] keeps two writers apart, [`ledger`] appends, reads and
+//! checks the record, [`reports`] keeps what drills say, [`record`] writes the small files of both, [`space`] asks the file
+//! system how much room there is. This module names, lists and finds.
 
 pub mod ledger;
 pub mod lock;
 pub mod publish;
+mod record;
+pub mod reports;
 pub mod space;
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! The only place that makes files appear in a backup directory.
+//! The only place that makes backups appear in a directory.
 //!
 //! A file is written under a hidden temporary name, synced, judged by its maker, renamed, and the directory is synced: a
 //! crash at any instant leaves no file or a whole one. A backup is an archive and its manifest; the manifest is complete

@@ -3,6 +3,7 @@ use std::fs;
 use chrono::TimeZone;
 
 use super::*;
+use crate::finding::FindingKind;
 use crate::ledger::{Entry, GENESIS, Job, JobResult, digest};
 use crate::manifest::{ArchiveFacts, FORMAT_VERSION, Source};
 
@@ -39,6 +40,7 @@ fn entry() -> Entry {
         backup: None,
         backup_finished_at: None,
         drill: None,
+        report: None,
     }
 }
 
@@ -184,4 +186,165 @@ fn the_ledger_chains_its_lines_and_survives_a_cut_one() {
     );
     assert_eq!(entries[0].previous, GENESIS);
     assert_eq!(entries[1].previous, digest(&first[..first.len() - 1]));
+}
+
+fn check(directory: &Path) -> crate::ledger::check::Checked {
+    ledger::check(directory, None, &mut |_| {})
+        .expect("read")
+        .expect("a ledger")
+}
+
+fn kinds(directory: &Path) -> Vec<FindingKind> {
+    let findings = check(directory).findings.list;
+    findings.iter().map(|finding| finding.kind).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).expect("metadata").permissions().mode() & 0o777
+}
+
+#[test]
+fn the_end_of_the_ledger_is_remembered() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    assert!(
+        ledger::check(here, None, &mut |_| {})
+            .expect("read")
+            .is_none()
+    );
+    for _ in 0..3 {
+        ledger::append(here, &mut entry()).expect("append");
+    }
+    assert_eq!(kinds(here), []);
+    assert_eq!(mode(&here.join(ledger::HEAD_NAME)), 0o600);
+    assert_eq!(names(here), [ledger::HEAD_NAME, ledger::FILE_NAME]);
+    let file = here.join(ledger::FILE_NAME);
+    let whole = fs::read_to_string(&file).expect("read");
+    let (shorter, _) = whole.trim_end().rsplit_once('\n').expect("lines");
+    fs::write(&file, format!("{shorter}\n")).expect("write");
+    assert_eq!(kinds(here), [FindingKind::EntryRemoved]);
+    // What follows must not heal it: the entry is written, and the fault stays.
+    let mut other = entry();
+    other.job_id = "other".into();
+    let error = ledger::append(here, &mut other).expect_err("said");
+    assert!(error.sentence().contains("ledger verify"));
+    assert_eq!(check(here).entries, 3);
+    assert_eq!(kinds(here), [FindingKind::EntryChanged]);
+    fs::remove_file(&file).expect("remove");
+    assert_eq!(kinds(here), [FindingKind::EntryRemoved]);
+}
+
+#[test]
+fn a_head_left_behind_catches_up() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    let head = here.join(ledger::HEAD_NAME);
+    ledger::append(here, &mut entry()).expect("append");
+    let old = fs::read(&head).expect("read");
+    for _ in 0..3 {
+        ledger::append(here, &mut entry()).expect("append");
+    }
+    fs::write(&head, old).expect("write");
+    assert!(check(here).is_good());
+    assert_eq!(kinds(here), [FindingKind::BadHead]);
+    ledger::append(here, &mut entry()).expect("append");
+    assert_eq!(kinds(here), []);
+}
+
+#[test]
+fn a_line_longer_than_any_entry_is_passed_in_bounded_memory() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    ledger::append(here, &mut entry()).expect("append");
+    let file = here.join(ledger::FILE_NAME);
+    let mut text = fs::read(&file).expect("read");
+    text.extend(std::iter::repeat_n(b'x', 5 << 20));
+    fs::write(&file, &text).expect("write");
+    assert_eq!(kinds(here), [FindingKind::NotAnEntry]);
+    ledger::append(here, &mut entry()).expect_err("not cut away");
+    assert_eq!(fs::metadata(&file).expect("there").len(), text.len() as u64);
+    text.push(b'\n');
+    fs::write(&file, &text).expect("write");
+    assert_eq!(kinds(here), [FindingKind::NotAnEntry]);
+    assert_eq!(
+        ledger::read(here).expect_err("no entry").kind(),
+        FailureKind::Io
+    );
+}
+
+#[test]
+fn a_long_message_stays_readable() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let mut long = entry();
+    long.message = Some("\u{1}".repeat(2 << 20));
+    ledger::append(directory.path(), &mut long).expect("append");
+    assert_eq!(ledger::read(directory.path()).expect("read").len(), 1);
+    assert_eq!(kinds(directory.path()), []);
+}
+
+#[test]
+fn reports_are_kept_and_held_against_the_ledger() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    let mut kept = reports::keep(here, "j1", b"{}").expect("keep");
+    reports::keep_page(here, "j1", "# page", &mut kept).expect("keep");
+    assert_eq!(kept.file, "drills/drill_j1.json");
+    let folder = here.join(reports::DIRECTORY);
+    assert_eq!(names(&folder), ["drill_j1.json", "drill_j1.md"]);
+    assert_eq!(mode(&folder), 0o700);
+    assert_eq!(mode(&folder.join("drill_j1.json")), 0o600);
+    let mut drill = entry();
+    drill.report = Some(kept);
+    ledger::append(here, &mut drill).expect("append");
+    assert_eq!(kinds(here), []);
+
+    fs::write(folder.join("drill_j1.md"), "# other").expect("write");
+    assert_eq!(kinds(here), [FindingKind::ReportChanged]);
+    fs::remove_file(folder.join("drill_j1.json")).expect("remove");
+    assert_eq!(
+        kinds(here),
+        [FindingKind::ReportMissing, FindingKind::ReportChanged]
+    );
+    assert!(!check(here).is_good());
+    assert_eq!(check(here).findings.list[0].place, "line 1");
+}
+
+#[test]
+fn a_report_elsewhere_is_not_read() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    fs::write(here.join("secret"), "x").expect("write");
+    fs::create_dir(here.join(reports::DIRECTORY)).expect("create");
+    std::os::unix::fs::symlink("../secret", here.join("drills/link")).expect("link");
+    for file in [
+        "../secret",
+        "/etc/passwd",
+        "drills/../secret",
+        "secret",
+        "",
+        "drills/link",
+    ] {
+        let kept = crate::ledger::KeptReport {
+            file: file.to_owned(),
+            sha256: digest(b"x"),
+            page_sha256: None,
+        };
+        let findings = reports::check(here, &kept, "line 1").expect("checked");
+        assert_eq!(
+            findings.first().map(|finding| finding.kind),
+            Some(FindingKind::ReportMissing),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn old_entries_without_a_report_still_read() {
+    let json = serde_json::to_string(&entry()).expect("JSON");
+    assert!(!json.contains("report"));
+    assert_eq!(
+        serde_json::from_str::<Entry>(&json).expect("an entry"),
+        entry()
+    );
 }
