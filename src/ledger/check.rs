@@ -244,7 +244,7 @@ impl Checker {
             let finding = Finding::error(
                 FindingKind::BadHead,
                 "head",
-                "nothing remembers the last entry: the file is missing",
+                "nothing remembers the last entry: the directory is a copy, or its file system keeps no attributes",
             );
             self.checked.push(finding.at(Level::Warning));
         }

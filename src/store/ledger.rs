@@ -1,17 +1,20 @@
 //! The ledger's file: append, read, check. The format is `crate::ledger`.
 //!
-//! Beside it lies its head, a small file with the number and digest of the last entry: what shows that the end of the
-//! ledger was changed or cut off. Both are written under the ledger's flock(2).
+//! The directory remembers its head, the number and digest of the last entry: what shows that the end of the ledger was
+//! changed or cut off. It is an extended attribute of the directory (xattr(7)), so that it is no file that could be taken
+//! for a leftover, and stays when an editor replaces the ledger. A file system without attributes has no such memory, and
+//! a copy of the directory may have none. Both are written under the ledger's flock(2).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, XattrFlags, flock, getxattr, setxattr};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::{record, reports};
+use super::reports;
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::check::{Checked, Checker, KeptHead, Line};
 use crate::ledger::{Entry, GENESIS, Head, digest, hex};
@@ -19,8 +22,8 @@ use crate::ledger::{Entry, GENESIS, Head, digest, hex};
 /// The ledger's name in a server's directory.
 pub const FILE_NAME: &str = "ledger.jsonl";
 
-/// The name of its head.
-pub const HEAD_NAME: &str = "ledger.head.json";
+/// The name of its head, an attribute of the directory.
+pub const HEAD_NAME: &str = "user.pgvigil.ledger_head";
 
 /// Longest line that is read. An entry has a few hundred bytes; its message may hold a server's whole error text.
 const LINE_LIMIT: u64 = 1 << 20;
@@ -29,10 +32,9 @@ const LINE_LIMIT: u64 = 1 << 20;
 const MESSAGE_LIMIT: usize = 64 << 10;
 
 /// Largest head: a number and a digest.
-const HEAD_LIMIT: u64 = 4096;
+const HEAD_LIMIT: usize = 4096;
 
-const BEGIN_ANEW: &str =
-    "move the ledger and its head away together and keep them: someone wrote into them";
+const BEGIN_ANEW: &str = "someone wrote into it: move it away and keep it; a new one begins after `setfattr -x user.pgvigil.ledger_head DIRECTORY`";
 
 fn path(directory: &Path) -> PathBuf {
     directory.join(FILE_NAME)
@@ -151,29 +153,34 @@ fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, u64)> {
     Ok((Some(line), size - window + end as u64 + 1))
 }
 
-/// What lies beside the ledger.
+/// What the directory remembers. A file system without attributes remembers nothing.
 fn read_head(directory: &Path) -> Result<KeptHead> {
-    let path = directory.join(HEAD_NAME);
-    let failed = |error| Failure::io(format!("read ledger head {}", path.display()), error);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(KeptHead::Missing),
-        Err(error) => return Err(failed(error)),
+    let mut text = [0; HEAD_LIMIT];
+    let length = match getxattr(directory, HEAD_NAME, &mut text) {
+        Ok(length) => length,
+        Err(Errno::NODATA | Errno::NOENT | Errno::OPNOTSUPP) => return Ok(KeptHead::Missing),
+        Err(error) => {
+            let what = format!(
+                "read the ledger's head of directory {}",
+                directory.display()
+            );
+            return Err(Failure::io(what, error.into()));
+        }
     };
-    let mut text = Vec::new();
-    file.take(HEAD_LIMIT)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
-    Ok(match serde_json::from_slice(&text) {
-        Ok(head) => KeptHead::Entry(head),
-        Err(error) => KeptHead::Unreadable(error.to_string()),
-    })
+    Ok(
+        match serde_json::from_slice(text.get(..length).unwrap_or(&[])) {
+            Ok(head) => KeptHead::Entry(head),
+            Err(error) => KeptHead::Unreadable(error.to_string()),
+        },
+    )
 }
 
 fn write_head(directory: &Path, head: &Head) -> std::io::Result<()> {
-    let mut json = serde_json::to_vec(head)?;
-    json.push(b'\n');
-    record::write(directory, HEAD_NAME, &json)
+    let json = serde_json::to_vec(head)?;
+    match setxattr(directory, HEAD_NAME, &json, XattrFlags::empty()) {
+        Err(Errno::OPNOTSUPP) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Whether the ledger holds the entry that its head remembers. That is the last one, or after a crash the one before it;

@@ -25,6 +25,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("config", "error"),
     ("config", "schedule"),
     ("ledger", "error"),
+    ("ledger", "finding"),
     ("manifest", "catalog"),
     ("outcome", "error"),
     // The world: none. Files, formats and servers know nothing of each other.
