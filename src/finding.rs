@@ -130,6 +130,14 @@ impl Finding {
 }
 
 impl FindingKind {
+    /// Whether this says that the dump's text ends too early, or is none.
+    pub const fn is_open_end(self) -> bool {
+        matches!(
+            self,
+            Self::NotAtRest | Self::MissingEndMarker | Self::NotADump
+        )
+    }
+
     /// What a person does about such a finding.
     pub const fn remedy(self) -> &'static str {
         match self {

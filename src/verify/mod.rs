@@ -208,13 +208,8 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
 /// Joins what the file and the text say. Behind damage, an open end of the text says nothing new.
 fn collect(findings: &mut Findings, summary: &Summary, text: Findings, whole: bool) {
     findings.extend(summary.findings.clone());
-    let ends = [
-        FindingKind::NotAtRest,
-        FindingKind::MissingEndMarker,
-        FindingKind::NotADump,
-    ];
     for finding in text.list {
-        if whole || !ends.contains(&finding.kind) {
+        if whole || !finding.kind.is_open_end() {
             findings.push(finding);
         }
     }
