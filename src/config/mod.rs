@@ -139,6 +139,8 @@ pub struct Drill {
     pub schedule: Option<Schedule>,
     /// How long one may take.
     pub timeout: Duration,
+    /// Whether to refuse to drill where the scratch server cannot be fenced in fully.
+    pub fence_required: bool,
     /// Questions to ask of the restored databases.
     pub checks: Vec<Check>,
     /// Tables whose newest row must not be old.
@@ -294,6 +296,7 @@ impl Default for Drill {
         Self {
             schedule: None,
             timeout: Duration::from_secs(4 * 3600),
+            fence_required: false,
             checks: Vec::new(),
             freshness: Vec::new(),
         }

@@ -156,8 +156,17 @@ pub(super) struct Drill {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Scratch {
     Embedded,
+    /// The embedded one, with a word on its fence.
+    Fence(Fence),
     Server(IgnoredAny),
     Pod(IgnoredAny),
+}
+
+/// `drill.scratch.fence`.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Fence {
+    Required,
 }
 
 /// One of `drill.checks`.

@@ -215,7 +215,7 @@ fn retention(section: &Section, raw: &raw::Retention) -> Resolved<Retention> {
 fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
     if let Some(scratch) = &raw.scratch {
         let word = match scratch.value {
-            raw::Scratch::Embedded => None,
+            raw::Scratch::Embedded | raw::Scratch::Fence(raw::Fence::Required) => None,
             raw::Scratch::Server(_) => Some("server"),
             raw::Scratch::Pod(_) => Some("pod"),
         };
@@ -243,7 +243,9 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
         let section = listed("freshness", index, typed.referenced.line());
         fresh.push(freshness(&section, &typed.value)?);
     }
+    let scratch = raw.scratch.as_ref().map(|scratch| &scratch.value);
     Ok(Drill {
+        fence_required: matches!(scratch, Some(raw::Scratch::Fence(raw::Fence::Required))),
         schedule: schedule(
             section,
             raw.schedule.as_ref(),

@@ -133,6 +133,15 @@ async fn attempted(
         progress,
     )
     .await?;
+    if server.drill.fence_required && scratch.fence() != Holds::Fully {
+        let what = format!(
+            "drill {}: the scratch server's fence is required, and {}",
+            archive.display(),
+            scratch.fence().describe()
+        );
+        return Err(Failure::new(FailureKind::Scratch, what)
+            .remedy("drill on Linux 6.12 or newer with Landlock, or do without scratch: { fence: required }"));
+    }
     report.scratch_version = binaries.version.to_string();
     report.phase("prepare", began);
 

@@ -140,7 +140,7 @@ fn checks_and_freshness_are_read() {
 }
 
 /// What is wrong inside of one server, and what the message must say.
-const WRONG_IN_SERVER: [(&str, &str); 42] = [
+const WRONG_IN_SERVER: [(&str, &str); 43] = [
     ("colour: blue", "unknown field `colour`"),
     (
         "backup: { shedule: x }",
@@ -221,6 +221,10 @@ const WRONG_IN_SERVER: [(&str, &str); 42] = [
     (
         "drill: { scratch: { pod: {} } }",
         "drill.scratch: \"pod\" is not supported by this version; use embedded",
+    ),
+    (
+        "drill: { scratch: { fence: tall } }",
+        "unknown variant `tall`",
     ),
     ("drill: { scratch: cloud }", "unknown variant `cloud`"),
     (
@@ -349,4 +353,20 @@ fn files_have_a_size_limit() {
     );
     std::fs::write(&file, EXAMPLE).expect("a file");
     assert_eq!(read(&file).expect("the example").servers.len(), 1);
+}
+
+#[test]
+fn a_fence_can_be_required() {
+    let of = |scratch: &str| {
+        let text = format!(
+            "servers:\n  - {{ name: a, directory: /b, drill: {{ scratch: {scratch} }} }}\n"
+        );
+        parse(&text, Path::new("c"))
+            .expect("a configuration")
+            .servers[0]
+            .drill
+            .fence_required
+    };
+    assert!(of("{ fence: required }"));
+    assert!(!of("embedded"));
 }
