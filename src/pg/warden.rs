@@ -1,9 +1,10 @@
 //! The warden: a small process between us and each program that we run.
 //!
 //! It holds one end of a pipe (its standard input), we hold the other. When ours closes, for whatever reason — we let go,
-//! we panicked, we were killed with SIGKILL — the warden ends the program's whole process group and removes what the
-//! program was to leave behind. It also holds the deadline, so that a program cannot outlive it even if we hang. Nothing
-//! here sends a signal to a process that may be gone: the group's leader is reaped last.
+//! we panicked, we were killed with SIGKILL — the warden ends the program's whole process group, and whatever else the
+//! program started, and removes the directory that is to go with it. It also holds the deadline, so that a program cannot
+//! outlive it even if we hang. Nothing here sends a signal to a process that may be gone: what is signalled is a child
+//! that was not reaped yet.
 //!
 //! It is this same executable, started as `pgvigil warden …`; people never type that.
 
@@ -16,7 +17,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open,
+    set_child_subreaper,
+};
 
 /// Exit code after the deadline, as timeout(1) has it.
 pub const DEADLINE_CODE: u8 = 124;
@@ -84,6 +88,8 @@ pub fn run(order: &Order) -> ExitCode {
 }
 
 fn watch(order: &Order) -> io::Result<u8> {
+    // What the program leaves behind becomes ours, so that it can be ended and reaped, and not the first process'.
+    let _ = set_child_subreaper(Pid::from_raw(1));
     let mut child = start(order)?;
     let deadline = Instant::now() + Duration::from_secs(order.deadline);
     let pid = i32::try_from(child.id())
@@ -104,12 +110,42 @@ fn watch(order: &Order) -> io::Result<u8> {
     // The rest of the group, and the leader if it does not listen. It is not reaped yet, so the number is still its own.
     let _ = kill_process_group(pid, Signal::KILL);
     let status = child.wait()?;
+    end_orphans();
     Ok(match (woken, status.code(), status.signal()) {
         (Woken::Deadline, ..) => DEADLINE_CODE,
         (_, Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
         (_, _, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         _ => u8::MAX,
     })
+}
+
+/// Ends and reaps what the program left behind, also where it had left the group.
+fn end_orphans() {
+    let until = Instant::now() + GRACE;
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) if Instant::now() < until => {
+                // Children of ours, so their numbers are theirs until we reap them.
+                for orphan in children() {
+                    let _ = kill_process(orphan, Signal::KILL);
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => return,
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let listed = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    let numbers = listed
+        .split_whitespace()
+        .filter_map(|number| number.parse().ok());
+    numbers
+        .filter(|number: &i32| *number > 0)
+        .filter_map(Pid::from_raw)
+        .collect()
 }
 
 fn start(order: &Order) -> io::Result<Child> {

@@ -147,6 +147,18 @@ fn the_tool_hangs() {
     );
 }
 
+/// What the tool leaves behind is ended with it, also what went into a session of its own.
+#[test]
+fn the_tool_leaves_a_daemon_behind() {
+    let place = Place::new();
+    let daemon = format!(
+        "setsid sh -c ': {}; sleep 3600; :' &",
+        place.backups().display()
+    );
+    let done = by(&place, &format!("{daemon}\n{REAL} | head -c 5000\nexit 1"));
+    nothing_but(&place, done, 1, "dump_failed", "exited with status 1");
+}
+
 #[test]
 fn nobody_listens() {
     let place = Place::new();
