@@ -65,6 +65,7 @@ pub fn read<R: Read + Send + 'static>(
     let splitter = spawn(move || split(input, &tasks));
     let mut order = Order {
         archive_id,
+        trusted: true,
         ..Order::default()
     };
     let mut stopped = false;
@@ -167,16 +168,13 @@ struct Order {
     members: u64,
     closed: bool,
     findings: Findings,
+    /// Nothing wrong so far, so that text can be given out.
     trusted: bool,
-    began: bool,
 }
 
 impl Order {
     /// The text, if everything up to here is in order.
     fn take(&mut self, checked: Checked) -> Option<Vec<u8>> {
-        if !std::mem::replace(&mut self.began, true) {
-            self.trusted = true;
-        }
         match checked {
             Checked::Damage(mut finding) => {
                 if self.closed {

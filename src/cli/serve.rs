@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -84,19 +83,23 @@ impl Runner for Jobs {
     }
 }
 
-/// Checks every backup kept; the first fault is what it ends with, when all have been looked at.
+/// Checks every backup kept; the worst fault is what it ends with, when all have been looked at.
 async fn verify_all(server: &Server, progress: &Progress) -> Result<()> {
     let directory = server.directory.clone();
     let files = super::blocking(move || store::list(&directory)).await?;
     if files.is_empty() {
         return Err(nothing("verify", server));
     }
-    let mut fault = None;
+    let mut faults = Vec::new();
     for file in files {
-        let checked = verify::run(&file.path, &server.name, &server.directory, progress).await?;
-        fault = fault.or_else(|| verify::fault(&checked.report));
+        match verify::run(&file.path, &server.name, &server.directory, progress).await {
+            Ok(checked) => faults.extend(verify::fault(&checked.report)),
+            Err(error) if error.kind() == FailureKind::Cancelled => return Err(error),
+            // A file that cannot be read must not keep the others from being checked.
+            Err(error) => faults.push(error),
+        }
     }
-    fault.map_or(Ok(()), Err)
+    verify::worst(faults).map_or(Ok(()), Err)
 }
 
 async fn drill_latest(server: &Server, progress: &Progress) -> Result<()> {
@@ -108,10 +111,6 @@ async fn drill_latest(server: &Server, progress: &Progress) -> Result<()> {
 }
 
 fn nothing(what: &str, server: &Server) -> Failure {
-    let what = format!(
-        "{what} backups of server {} at {}: there are none",
-        server.name,
-        Utc::now().format("%H:%M:%S UTC")
-    );
+    let what = format!("{what} backups of server {}: there are none", server.name);
     Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`")
 }

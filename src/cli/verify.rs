@@ -53,12 +53,7 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
             _ => terminal::print_json(&reports)?,
         }
     }
-    // A backup at fault (1) says more than a file that could not be read (3).
-    ended(
-        failures
-            .into_iter()
-            .min_by_key(|failure| failure.kind().policy().exit_code),
-    )
+    ended(verify::worst(failures))
 }
 
 fn all_backups(args: &Args) -> Result<Vec<(Server, PathBuf)>> {

@@ -62,6 +62,8 @@ pub async fn run(
     let result = tokio::select! {
         result = work => result,
         () = tokio::time::sleep(server.drill.timeout) => {
+            // Threads that still read the archive end at this, not at its end.
+            progress.cancel();
             Err(Failure::new(FailureKind::Timeout, format!("drill {}: the time for it was up", archive.display())).remedy("give it more with drill.timeout"))
         }
     };

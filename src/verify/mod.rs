@@ -109,6 +109,13 @@ pub(crate) async fn check(archive: &Path, progress: &Progress) -> Result<Judged>
     Ok(Judged { checked, fault })
 }
 
+/// What several checks amount to: a backup at fault (exit code 1) says more than a file that could not be read (3).
+pub fn worst(failures: Vec<Failure>) -> Option<Failure> {
+    failures
+        .into_iter()
+        .min_by_key(|failure| failure.kind().policy().exit_code)
+}
+
 /// The failure that a report's findings amount to.
 pub fn fault(report: &Report) -> Option<Failure> {
     let first = report.findings.errors().next()?;
