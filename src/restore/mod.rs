@@ -7,6 +7,7 @@
 
 pub mod apply;
 mod memberships;
+pub mod plan;
 pub mod steps;
 
 pub use apply::{Restored, restore};
