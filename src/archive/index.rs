@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
+use bytes::Bytes;
 use libdeflater::Decompressor;
 
 use super::header::{HEADER, Header, HeaderError};
@@ -94,6 +95,16 @@ impl Index {
             .map_or(0, |closing| closing.header.offset)
     }
 
+    /// Where the text of the member that holds this byte of the text begins.
+    pub fn member_at(&self, offset: u64) -> u64 {
+        let behind = self
+            .members
+            .partition_point(|member| member.header.offset <= offset);
+        self.members
+            .get(behind.saturating_sub(1))
+            .map_or(0, |member| member.header.offset)
+    }
+
     /// The text of a range, cut off at the end of the dump.
     pub fn text<'a>(&'a self, file: &'a File, range: Range) -> RangeReader<'a> {
         let end = range
@@ -152,6 +163,19 @@ impl RangeReader<'_> {
         self.taken = before.min(self.text.len());
         self.members = rest;
         Ok(())
+    }
+}
+
+impl RangeReader<'_> {
+    /// The next piece of the range as it stands in its member, a mebibyte at the most; none at the end.
+    pub fn piece(&mut self) -> io::Result<Option<Bytes>> {
+        while self.taken == self.text.len() && self.next < self.end && !self.members.is_empty() {
+            self.refill()?;
+        }
+        let text = Bytes::from(std::mem::take(&mut self.text)).slice(self.taken..);
+        self.taken = 0;
+        self.next += text.len() as u64;
+        Ok((!text.is_empty()).then_some(text))
     }
 }
 

@@ -47,6 +47,11 @@ impl Definitions {
         self.statements.insert(xxh3_128(&key), shown);
     }
 
+    /// Adds those of another part of the dump.
+    pub fn extend(&mut self, other: Self) {
+        self.statements.extend(other.statements);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.statements.len()

@@ -28,7 +28,7 @@ use crate::pg::fence::Holds;
 use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
-use crate::restore::restore;
+use crate::restore::cluster::{self, Job as Restoring};
 use crate::store::reports;
 use crate::verify::{self, Checked};
 pub use report::{Check, CheckKind, CheckStatus, Report};
@@ -231,7 +231,13 @@ async fn prove(
     progress.stage("restore", expected.bytes);
     let target = scratch.target().clone();
     let mut tablespaces = || scratch.tablespace_directory(binaries.run_as.as_ref());
-    let restored = restore(archive, &target, &mut tablespaces, progress).await?;
+    let job = Restoring {
+        archive,
+        catalog: &checked.catalog,
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        progress,
+    };
+    let restored = cluster::into_scratch(&job, &target, &mut tablespaces).await?;
     report.restore_seconds = restored.seconds;
     report.phase("restore", began);
     scratch.begin_reading(binaries.version);

@@ -1,13 +1,60 @@
-//! The restore engine: a dump's text becomes statements and COPY streams on connections of ours, one by one, and not one
-//! error is tolerated.
+//! The restore engine: a dump's text becomes statements and COPY streams on sessions of ours, and not one error is
+//! tolerated.
 //!
-//! The text is never handed to anyone who would interpret it: [`steps`] parses it on a thread of its own and hands owned
-//! steps through a bounded queue to [`apply`], which runs them. Every statement goes as a single one (the extended
-//! protocol takes no more), is read first, and is refused if no dump holds it.
+//! The text is never handed to anyone who would interpret it. [`steps`] parses it on a thread of its own and hands owned
+//! steps through a bounded queue to [`runner`]. Every statement is read first and refused if no dump holds it; a
+//! [`policy`] then decides whether it is run and in which form; it goes as a single one, because the extended protocol
+//! takes no more.
+//!
+//! ```text
+//!  archive ─ source ─ steps ─> runner ─ policy ─> lane (session)          in the order of the dump
+//!               └──── rows ──> tasks ──────────> lanes (sessions)          tables, then indexes, side by side
+//!                              cluster: databases side by side
+//! ```
+//!
+//! An archive of ours is read where its parts stand: several tables at once, a large one in several pieces. Any other gzip
+//! file is read once from its beginning; only its indexes and constraints are built side by side.
 
-pub mod apply;
+pub mod cluster;
+mod judge;
+mod lane;
 mod memberships;
 pub mod plan;
-pub mod steps;
+mod policy;
+mod rows;
+mod runner;
+mod scratch_policy;
+mod settings;
+mod source;
+mod steps;
+mod tasks;
 
-pub use apply::{Restored, restore};
+use crate::catalog::definitions::Definitions;
+
+/// What a restore did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restored {
+    /// Statements run, COPY not counted.
+    pub statements: u64,
+    /// Tables loaded.
+    pub tables: u64,
+    /// Rows loaded, as the server counted them.
+    pub rows: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Roles, owners and grants that the dump defines.
+    pub definitions: Definitions,
+    /// Statements that wait for the end of everything.
+    pub(crate) later: Vec<String>,
+}
+
+impl Restored {
+    /// Adds what another part of the same restore did.
+    fn add(&mut self, other: Self) {
+        self.statements += other.statements;
+        self.tables += other.tables;
+        self.rows += other.rows;
+        self.definitions.extend(other.definitions);
+        self.later.extend(other.later);
+    }
+}

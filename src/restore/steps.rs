@@ -6,7 +6,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
+use super::source::Source;
 use crate::archive::file::{self, Known};
+use crate::catalog::Range;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::sql::copy::CopyHeader;
@@ -21,7 +23,7 @@ const QUEUE: usize = 12;
 
 /// One thing to do.
 #[derive(Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// Go on in this database.
     Connect(String),
     /// Run a statement.
@@ -30,6 +32,8 @@ pub enum Step {
     CopyBegin(Box<CopyHeader>, Vec<u8>, Position),
     /// Rows for it.
     CopyData(Bytes),
+    /// The rows of the table that was begun stand at this range of the dump, and are read from there.
+    CopyRange(Range),
     /// The end of its rows.
     CopyEnd,
     /// Text that must not be run.
@@ -37,23 +41,32 @@ pub enum Step {
 }
 
 /// Steps, and the thread that makes them.
-pub struct Steps {
+pub(super) struct Steps {
     /// The next steps; closed at the end of the archive.
-    pub receiver: Receiver<Step>,
+    pub(super) receiver: Receiver<Step>,
     reading: JoinHandle<Result<()>>,
 }
 
 impl Steps {
-    /// Begins to read an archive.
-    pub fn read(archive: &Path, progress: &Progress) -> Self {
+    /// Begins to read all of an archive, data and all.
+    pub(super) fn stream(archive: &Path, progress: &Progress) -> Self {
         let (sender, receiver) = channel(QUEUE);
         let (archive, progress) = (archive.to_owned(), progress.clone());
-        let reading = tokio::task::spawn_blocking(move || read(&archive, sender, &progress));
+        let reading = tokio::task::spawn_blocking(move || stream(&archive, sender, &progress));
+        Self { receiver, reading }
+    }
+
+    /// Begins to read a part of an archive without the rows of its tables, which stand at `data`, sorted.
+    pub(super) fn of_part(source: &Source, part: Range, data: Vec<Range>, progress: &Progress) -> Self {
+        let (sender, receiver) = channel(QUEUE);
+        let (source, progress) = (source.clone(), progress.clone());
+        let reading =
+            tokio::task::spawn_blocking(move || part_of(&source, part, &data, sender, &progress));
         Self { receiver, reading }
     }
 
     /// Why there are no more steps where more had to come.
-    pub async fn ended_early(&mut self) -> Failure {
+    pub(super) async fn ended_early(&mut self) -> Failure {
         let what = "read the archive: it ends inside of COPY data";
         match (&mut self.reading).await {
             Ok(Err(failure)) => failure,
@@ -62,7 +75,7 @@ impl Steps {
     }
 
     /// Waits for the reader after the last step: whether the archive was read to its end.
-    pub async fn finish(self) -> Result<()> {
+    pub(super) async fn finish(self) -> Result<()> {
         drop(self.receiver);
         self.reading.await.map_err(|error| {
             Failure::new(FailureKind::Io, "read the archive: a thread broke").because(error)
@@ -108,7 +121,7 @@ impl Sink for Forward {
     }
 }
 
-fn read(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()> {
+fn stream(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()> {
     let failed = |error| Failure::io(format!("read archive {}", archive.display()), error);
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
     let mut forward = Forward {
@@ -137,6 +150,52 @@ fn read(archive: &Path, sender: Sender<Step>, progress: &Progress) -> Result<()>
             format!("read archive {}: {why}", archive.display()),
         )
         .remedy("use another backup")),
+        _ => Ok(()),
+    }
+}
+
+fn part_of(
+    source: &Source,
+    part: Range,
+    data: &[Range],
+    sender: Sender<Step>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut scanner = Scanner::begin_at(STATEMENT_LIMIT, part.offset);
+    let mut forward = Forward {
+        sender,
+        closed: false,
+    };
+    let end = part.offset.saturating_add(part.length);
+    let mut at = part.offset;
+    for range in data.iter().chain([&Range {
+        offset: end,
+        length: 0,
+    }]) {
+        let text = Range {
+            offset: at,
+            length: range.offset.saturating_sub(at),
+        };
+        source.read(text, |piece| {
+            scanner.feed(&piece, &mut forward);
+            progress.add(piece.len() as u64);
+            progress.check()?;
+            Ok(!forward.closed)
+        })?;
+        if range.offset == end || forward.closed {
+            break;
+        }
+        if !scanner.skip_copy(range.length) {
+            return Err(source.damaged(&format!(
+                "there are no rows of a table at byte {} of the dump",
+                range.offset
+            )));
+        }
+        forward.send(Step::CopyRange(*range));
+        at = range.offset.saturating_add(range.length);
+    }
+    match scanner.at_rest() {
+        Err(open) if !forward.closed => Err(source.damaged(&format!("the text ends {open}"))),
         _ => Ok(()),
     }
 }

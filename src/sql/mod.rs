@@ -15,11 +15,13 @@
 //! [`statement`] says what a statement is, [`meta`], [`copy`] and [`toc`] read the parts, [`name`] quotes and unquotes.
 //! Comments are hints, never truth: what a statement does is read from the statement.
 
+pub mod build;
 pub mod copy;
 pub mod encoding;
 mod lexer;
 pub mod meta;
 pub mod name;
+pub mod reach;
 pub mod scanner;
 pub mod statement;
 pub mod toc;

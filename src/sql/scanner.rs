@@ -113,14 +113,20 @@ const END_OF_COPY: &[u8] = b"\\.\n";
 impl Scanner {
     /// A scanner that keeps up to `limit` bytes of a statement.
     pub fn new(limit: usize) -> Self {
+        Self::begin_at(limit, 0)
+    }
+
+    /// The same for text that begins at this offset of a dump, between two statements.
+    pub fn begin_at(limit: usize, offset: u64) -> Self {
+        let here = Position { offset, line: 1 };
         Self {
             mode: Mode::Between,
             lexer: Lexer::new(),
             text: Vec::new(),
             whole: true,
             limit,
-            start: Position { offset: 0, line: 1 },
-            here: Position { offset: 0, line: 1 },
+            start: here,
+            here,
             held: 0,
         }
     }
@@ -142,6 +148,16 @@ impl Scanner {
     /// Whether the scanner is in COPY data at the start of a row, or between rows.
     pub fn in_copy(&self) -> bool {
         self.mode == Mode::Copy
+    }
+
+    /// Passes over COPY data that is read elsewhere, up to the end marker; false where no row can begin here. Lines are
+    /// not counted on the way.
+    pub fn skip_copy(&mut self, bytes: u64) -> bool {
+        let possible = self.mode == Mode::Copy && self.held == 0;
+        if possible {
+            self.here.offset += bytes;
+        }
+        possible
     }
 
     /// Whether the text so far could be a whole dump: nothing is open. The error names what is.

@@ -1,0 +1,248 @@
+//! Work of one database that may be done by several sessions at once: tables' rows, then indexes and constraints. The
+//! largest first, because what is begun last decides when the last one ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::judge::Blame;
+use super::lane::{Copy, Lane, Outcome};
+use super::rows::{Reading, Rows};
+use super::settings::Settings;
+use super::source::Source;
+use crate::catalog::Range;
+use crate::error::{Failure, FailureKind, Result};
+use crate::outcome::Progress;
+use crate::pg::connect::Target;
+use crate::sql::build::{Build, TableName};
+use crate::sql::scanner::Position;
+
+/// How often a statement is tried that the server ended because of a deadlock.
+const ATTEMPTS: u32 = 5;
+
+/// One task.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) work: Work,
+    /// Bytes of the table's rows: how long it will take, in a measure that only orders.
+    pub(super) bytes: u64,
+    pub(super) settings: Settings,
+    pub(super) at: Position,
+    pub(super) attempts: u32,
+}
+
+/// What a task does.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// Loads rows.
+    Rows(Arc<Copy>, Range),
+    /// Runs a statement.
+    Build(Build, String),
+}
+
+/// What all tasks of a database share.
+#[derive(Clone)]
+pub(super) struct Crew {
+    pub(super) target: Target,
+    /// The database on the target.
+    pub(super) on: String,
+    /// What the dump calls it.
+    pub(super) database: String,
+    pub(super) blame: Blame,
+    /// As many permits as tasks may run at once, in all databases together.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) source: Option<Source>,
+    pub(super) progress: Progress,
+}
+
+/// How a task ended.
+struct Ended {
+    task: Task,
+    lane: Lane,
+    result: Result<Tally>,
+}
+
+/// What tasks did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    again: bool,
+}
+
+/// Tables in use by running tasks.
+#[derive(Default)]
+struct Locks {
+    /// How many tasks use a table together; none: one has it to itself.
+    tables: HashMap<TableName, Option<usize>>,
+}
+
+impl Locks {
+    fn is_free(&self, build: &Build) -> bool {
+        let unused = |table| !self.tables.contains_key(table);
+        match build {
+            Build::Index(table) => self.tables.get(table).is_none_or(Option::is_some),
+            Build::Constraint(table) => unused(table),
+            Build::ForeignKey(table, other) => unused(table) && unused(other),
+            Build::Follower => true,
+        }
+    }
+
+    fn take(&mut self, build: &Build) {
+        match build {
+            Build::Index(table) => {
+                let users = self.tables.entry(table.clone()).or_insert(Some(0));
+                *users = users.map(|users| users + 1);
+            }
+            Build::Constraint(table) => drop(self.tables.insert(table.clone(), None)),
+            Build::ForeignKey(table, other) => {
+                self.tables.insert(table.clone(), None);
+                self.tables.insert(other.clone(), None);
+            }
+            Build::Follower => {}
+        }
+    }
+
+    fn give_back(&mut self, build: &Build) {
+        match build {
+            Build::Index(table) => {
+                if let Some(Some(users)) = self.tables.get_mut(table) {
+                    *users -= 1;
+                    if *users == 0 {
+                        self.tables.remove(table);
+                    }
+                }
+            }
+            Build::Constraint(table) => drop(self.tables.remove(table)),
+            Build::ForeignKey(table, other) => {
+                self.tables.remove(table);
+                self.tables.remove(other);
+            }
+            Build::Follower => {}
+        }
+    }
+}
+
+impl Crew {
+    /// Does all tasks, in an order of its own; gives rows loaded.
+    pub(super) async fn run(&self, mut waiting: Vec<Task>) -> Result<u64> {
+        waiting.sort_by_key(|task| std::cmp::Reverse(task.bytes));
+        let mut idle: Vec<Lane> = Vec::new();
+        let mut locks = Locks::default();
+        let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+        let mut rows = 0;
+        loop {
+            self.progress.check()?;
+            let next = waiting.iter().position(|task| match &task.work {
+                Work::Rows(..) => true,
+                Work::Build(build, _) => locks.is_free(build),
+            });
+            let ended = if let Some(next) = next {
+                tokio::select! {
+                    permit = Arc::clone(&self.permits).acquire_owned() => {
+                        let task = waiting.remove(next);
+                        if let Work::Build(build, _) = &task.work {
+                            locks.take(build);
+                        }
+                        let lane = match idle.pop() {
+                            Some(lane) => lane,
+                            None => self.lane().await?,
+                        };
+                        running.push(self.clone().one(task, lane, permit.ok()).boxed());
+                        continue;
+                    }
+                    Some(ended) = running.next() => ended,
+                }
+            } else {
+                match running.next().await {
+                    Some(ended) => ended,
+                    None => break,
+                }
+            };
+            let mut task = ended.task;
+            if let Work::Build(build, _) = &task.work {
+                locks.give_back(build);
+            }
+            idle.push(ended.lane);
+            let tally = ended.result?;
+            rows += tally.rows;
+            if tally.again {
+                task.attempts += 1;
+                waiting.push(task);
+            }
+        }
+        for lane in idle {
+            lane.close().await;
+        }
+        Ok(rows)
+    }
+
+    /// A session of its own.
+    pub(super) async fn lane(&self) -> Result<Lane> {
+        Lane::open(&self.target, &self.on, &self.database, self.blame).await
+    }
+
+    async fn one(self, task: Task, mut lane: Lane, permit: Option<OwnedSemaphorePermit>) -> Ended {
+        let result = self.work(&task, &mut lane).await;
+        drop(permit);
+        Ended { task, lane, result }
+    }
+
+    async fn work(&self, task: &Task, lane: &mut Lane) -> Result<Tally> {
+        lane.adopt(&task.settings, task.at).await?;
+        match &task.work {
+            Work::Rows(copy, range) => {
+                let source = self.source.as_ref().ok_or_else(|| {
+                    Failure::new(FailureKind::Io, "read rows of an archive without an index")
+                })?;
+                let mut rows = Rows::Read(Reading::begin(source, *range));
+                let encoding = &task.settings.encoding;
+                let rows = lane.copy(copy, encoding, &mut rows, &self.progress).await?;
+                Ok(Tally { rows, again: false })
+            }
+            Work::Build(_, text) if task.attempts + 1 < ATTEMPTS => {
+                let outcome = lane.execute_among_others(text, task.at).await?;
+                Ok(Tally {
+                    rows: 0,
+                    again: outcome == Outcome::Deadlock,
+                })
+            }
+            Work::Build(_, text) => lane.execute(text, task.at).await.map(|()| Tally::default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str) -> TableName {
+        (Some("public".to_owned()), name.to_owned())
+    }
+
+    #[test]
+    fn indexes_share_a_table_and_constraints_do_not() {
+        let mut locks = Locks::default();
+        let index = Build::Index(table("a"));
+        let constraint = Build::Constraint(table("a"));
+        let key = Build::ForeignKey(table("b"), table("a"));
+        locks.take(&index);
+        assert!(locks.is_free(&index) && !locks.is_free(&constraint) && !locks.is_free(&key));
+        locks.take(&index);
+        locks.give_back(&index);
+        assert!(!locks.is_free(&constraint), "one is still at it");
+        locks.give_back(&index);
+        locks.take(&key);
+        assert!(!locks.is_free(&index) && !locks.is_free(&Build::Index(table("b"))));
+        assert!(locks.is_free(&Build::Index(table("c"))));
+        locks.give_back(&key);
+        assert!(locks.is_free(&constraint) && locks.tables.is_empty());
+        let own = Build::ForeignKey(table("a"), table("a"));
+        locks.take(&own);
+        locks.give_back(&own);
+        assert!(locks.tables.is_empty(), "a table that refers to itself");
+    }
+}
