@@ -173,6 +173,16 @@ impl Failure {
         self
     }
 
+    /// Adds what else the reader needs to know before acting.
+    #[must_use]
+    pub fn remedy_also(mut self, more: &str) -> Self {
+        self.remedy = Some(match self.remedy.take() {
+            Some(remedy) => format!("{remedy}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> FailureKind {
         self.kind

@@ -11,6 +11,7 @@
 //! Whatever fails, nothing is published, nothing partial stays, and the error says which of these it was.
 
 mod pipeline;
+pub mod safety;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
 use crate::pg::connect::Target;
 use crate::pg::live::{self, Live};
-use crate::pg::process::{Ended, How, Leash};
+use crate::pg::process::{Ended, How, Leash, Program};
 use crate::pg::{dump, scratch};
 use crate::recorder::Attempt;
 use crate::store::lock::{self, Lock};
@@ -73,7 +74,9 @@ async fn attempted(server: &Server, attempt: &Attempt, progress: &Progress) -> R
 
     progress.stage("backup", before.bytes());
     let left = deadline.saturating_duration_since(Instant::now());
-    let (piped, file) = dump_into(file, &binaries, &target, left, progress).await?;
+    let program = dump::dumpall(&binaries, &target, left)?;
+    let (piped, file) = dump_into(file, program, progress).await?;
+    judge_kind(&piped, DumpKind::Cluster)?;
     progress.stage("compare with the server", 0);
     let after = within(
         deadline + Duration::from_secs(60),
@@ -141,15 +144,8 @@ async fn unused_name(server: &Server, _lock: &Lock) -> Result<String> {
     }
 }
 
-/// Runs pg_dumpall into the archive and judges how it ended.
-async fn dump_into(
-    file: File,
-    binaries: &Binaries,
-    target: &Target,
-    time: Duration,
-    progress: &Progress,
-) -> Result<(Piped, File)> {
-    let program = dump::dumpall(binaries, target, time)?;
+/// Runs pg_dumpall or pg_dump into the archive and judges how it ended.
+async fn dump_into(file: File, program: Program, progress: &Progress) -> Result<(Piped, File)> {
     let path = program.path.clone();
     let failed = move |error| Failure::io(format!("run {}", path.display()), error);
     let mut running = program.start().map_err(&failed)?;
@@ -244,12 +240,20 @@ fn judge_text(piped: &Piped, ended: &Ended) -> Result<()> {
             last_words(&ended.stderr)
         )));
     }
-    if piped.catalog.kind != DumpKind::Cluster {
-        return Err(incomplete(
-            "what it wrote is not a dump of the cluster".to_owned(),
-        ));
-    }
     Ok(())
+}
+
+fn judge_kind(piped: &Piped, kind: DumpKind) -> Result<()> {
+    if piped.catalog.kind == kind {
+        return Ok(());
+    }
+    let whole = match kind {
+        DumpKind::Cluster => "the cluster",
+        _ => "a database",
+    };
+    Err(incomplete(format!(
+        "what it wrote is not a dump of {whole}"
+    )))
 }
 
 fn judge_catalog(before: &Live, after: &Live, piped: &Piped) -> Result<()> {

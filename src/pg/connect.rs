@@ -166,6 +166,23 @@ impl Target {
         target
     }
 
+    /// The same with another database for questions.
+    #[must_use]
+    pub fn in_database(&self, database: &str) -> Self {
+        let mut target = self.clone();
+        database.clone_into(&mut target.database);
+        target
+    }
+
+    /// The same, for sessions that restore: what is set for databases and roles does not get in their way, and they do not
+    /// wait for the disk at every statement. Who makes the last one durable makes all of them so.
+    #[must_use]
+    pub fn for_restoring(&self) -> Self {
+        let mut target = self.clone();
+        target.options = format!("{OWN_SERVER_OPTIONS} -c synchronous_commit=off");
+        target
+    }
+
     fn is_socket(&self) -> bool {
         self.host.starts_with('/')
     }

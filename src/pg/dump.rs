@@ -6,6 +6,7 @@ use super::binaries::Binaries;
 use super::connect::Target;
 use super::process::Program;
 use crate::error::Result;
+use crate::sql::name::quote_qualified;
 
 /// `pg_dumpall --clean --if-exists` of a server, the runbook's own command. It never asks for a password, and finds it in
 /// its environment or a file named there.
@@ -22,4 +23,33 @@ pub fn dumpall(binaries: &Binaries, target: &Target, deadline: Duration) -> Resu
 /// `pg_dumpall --schema-only`: what a restored server says its definitions are.
 pub fn definitions(binaries: &Binaries, target: &Target, deadline: Duration) -> Result<Program> {
     Ok(dumpall(binaries, target, deadline)?.args(["--schema-only"]))
+}
+
+/// `pg_dump --clean --if-exists --create` of one database, or of some of its tables without the statements that make the
+/// database: what is about to be replaced, as it is now.
+pub fn dump(
+    binaries: &Binaries,
+    target: &Target,
+    database: &str,
+    tables: &[(String, String)],
+    deadline: Duration,
+) -> Result<Program> {
+    let mut program = Program::new(binaries.program("pg_dump"), deadline).args([
+        "--clean",
+        "--if-exists",
+        "--no-password",
+    ]);
+    if tables.is_empty() {
+        program = program.args(["--create"]);
+    }
+    for (schema, name) in tables {
+        let pattern = quote_qualified(schema, name);
+        program.arguments.push(format!("--table={pattern}").into());
+    }
+    program.environment.extend(target.environment()?);
+    // A database's name may look like an option or a connection string; here it is only a name.
+    program
+        .environment
+        .push(("PGDATABASE".to_owned(), database.into()));
+    Ok(program)
 }

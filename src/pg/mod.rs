@@ -14,6 +14,7 @@ pub mod measure;
 pub mod passfile;
 pub mod process;
 pub mod scratch;
+pub mod shared;
 pub mod tls;
 pub mod user;
 pub mod version;

@@ -87,6 +87,9 @@ impl Job<'_> {
             }
             None => {
                 let mut runner = Runner::begin(policy, crew, self.jobs, bytes).await?;
+                if let Some(only) = self.nameless() {
+                    runner.connect(&only.name).await?;
+                }
                 runner
                     .run(Steps::stream(self.archive, self.progress))
                     .await?;
@@ -95,6 +98,14 @@ impl Job<'_> {
         };
         restored.seconds = began.elapsed().as_secs_f64();
         Ok(restored)
+    }
+
+    /// The one database of a dump that does not say which it is.
+    fn nameless(&self) -> Option<&Database> {
+        match self.catalog.databases.as_slice() {
+            [only] if only.name.is_empty() => Some(only),
+            _ => None,
+        }
     }
 
     async fn side_by_side(
@@ -130,11 +141,8 @@ impl Job<'_> {
                 length: end.saturating_sub(offset),
             };
             if wanted(database) {
-                parts.push((
-                    database,
-                    part,
-                    runner.connected_to(&database.name) && index == 0,
-                ));
+                let connected = index == 0 && runner.connected_to(&database.name);
+                parts.push((database, part, connected || self.nameless().is_some()));
             }
         }
         let last = Range {

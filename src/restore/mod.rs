@@ -24,6 +24,7 @@ mod policy;
 mod rows;
 mod runner;
 mod scratch_policy;
+pub mod server;
 mod settings;
 mod source;
 mod steps;

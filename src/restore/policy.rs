@@ -35,8 +35,8 @@ pub(super) struct Context<'a> {
 
 /// Decides.
 pub(super) trait Policy: Send + Sync {
-    /// What a database of the dump is called on the target.
-    fn database(&self, name: &str) -> Result<String>;
+    /// What a database of the dump is called on the target; none if it is to be passed over.
+    fn database(&self, name: &str) -> Option<String>;
 
     /// What to do with a statement that no rule has refused.
     fn judge(&self, context: Context<'_>) -> Result<Verdict>;

@@ -42,7 +42,11 @@ impl Source {
     }
 
     /// Reads a range piece by piece until `take` says false.
-    pub(super) fn read(&self, range: Range, mut take: impl FnMut(Bytes) -> Result<bool>) -> Result<()> {
+    pub(super) fn read(
+        &self,
+        range: Range,
+        mut take: impl FnMut(Bytes) -> Result<bool>,
+    ) -> Result<()> {
         let mut text = self.0.index.text(&self.0.file, range);
         let mut missing = range.length;
         while missing > 0 {

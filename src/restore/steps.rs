@@ -57,7 +57,12 @@ impl Steps {
     }
 
     /// Begins to read a part of an archive without the rows of its tables, which stand at `data`, sorted.
-    pub(super) fn of_part(source: &Source, part: Range, data: Vec<Range>, progress: &Progress) -> Self {
+    pub(super) fn of_part(
+        source: &Source,
+        part: Range,
+        data: Vec<Range>,
+        progress: &Progress,
+    ) -> Self {
         let (sender, receiver) = channel(QUEUE);
         let (source, progress) = (source.clone(), progress.clone());
         let reading =

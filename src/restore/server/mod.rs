@@ -1,0 +1,397 @@
+//! Restores a whole cluster, or one database of it, onto a server that others use.
+//!
+//! First a plan, made of what the server and the dump hold; then, in this order: roles and tablespaces that are missing,
+//! databases under temporary names, the comparison, all of them put in place by rename at once, what could only be done
+//! then, and last the databases that were replaced are dropped. Up to the rename nothing that exists is changed, and
+//! whatever fails, what was made is taken back. A restore that was killed is swept by the next one.
+
+mod compare;
+mod outline;
+mod planning;
+mod policy;
+mod temporary;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde::Serialize;
+use tracing::warn;
+
+use super::Restored;
+use super::cluster::Job;
+use super::judge::Blame;
+use super::memberships::{self, Memberships};
+use super::plan::Plan;
+use crate::catalog::Catalog;
+use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::Manifest;
+use crate::outcome::Progress;
+use crate::pg::connect::{Session, Target};
+use crate::pg::shared::{self, Shared};
+use crate::sql::name::quote_identifier;
+use policy::ServerPolicy;
+use temporary::Temporary;
+
+/// What to restore.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Everything.
+    Cluster,
+    /// One database.
+    Database {
+        /// What the dump calls it.
+        name: String,
+        /// What it is to be called.
+        into: String,
+    },
+}
+
+/// A restore, asked for.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The archive.
+    pub archive: PathBuf,
+    /// What is in it, as a check has read it just now.
+    pub catalog: &'a Catalog,
+    /// Its manifest, if it has one.
+    pub manifest: Option<&'a Manifest>,
+    /// What to restore.
+    pub scope: Scope,
+    /// Whether what exists may be replaced and changed.
+    pub replace: bool,
+    /// Whether everything is read back and compared before it is put in place.
+    pub compare: bool,
+    /// Sessions at work at once.
+    pub jobs: usize,
+}
+
+/// A restore, ready.
+pub struct Ready<'a> {
+    request: Request<'a>,
+    target: Target,
+    plan: Plan,
+    work: Work,
+}
+
+/// What has to be done, by names.
+#[derive(Clone, Debug, Default)]
+struct Work {
+    databases: Vec<Planned>,
+    new_roles: BTreeSet<String>,
+    changed_roles: BTreeSet<String>,
+    new_tablespaces: BTreeSet<String>,
+    major: u32,
+    bootstrap: String,
+}
+
+/// One database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Planned {
+    /// What the dump calls it.
+    name: String,
+    /// What it will be called.
+    into: String,
+    /// Whether the dump makes it.
+    is_created: bool,
+    /// Whether there is one that goes.
+    replaces: bool,
+}
+
+/// A restore, done.
+#[derive(Clone, Debug, Serialize)]
+pub struct Done {
+    /// Databases that are in place.
+    pub databases: Vec<String>,
+    /// Tables loaded.
+    pub tables: u64,
+    /// Rows loaded, as the server counted them.
+    pub rows: u64,
+    /// Rows read back and found equal; none where that was not asked for.
+    pub rows_compared: Option<u64>,
+    /// Wall time of loading.
+    pub restore_seconds: f64,
+    /// Wall time of reading back.
+    pub compare_seconds: f64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Plans a restore; nothing is changed.
+pub async fn plan<'a>(
+    request: Request<'a>,
+    target: &Target,
+    progress: &Progress,
+) -> Result<Ready<'a>> {
+    progress.stage("plan", 0);
+    let (session, shared) = shared::look(target).await?;
+    session.close().await;
+    let outline = outline::read(&request.archive, request.catalog, progress).await?;
+    let (plan, work) = planning::plan(&request, target, &shared, &outline).await?;
+    Ok(Ready {
+        request,
+        target: target.clone(),
+        plan,
+        work,
+    })
+}
+
+impl Ready<'_> {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The plan, for additions of who knows more.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
+    /// Databases whose content goes.
+    pub fn replaced(&self) -> Vec<String> {
+        self.work
+            .databases
+            .iter()
+            .filter(|database| database.replaces)
+            .map(|database| database.into.clone())
+            .collect()
+    }
+
+    /// Does it.
+    pub async fn apply(self, progress: &Progress) -> Result<Done> {
+        if let Some(refusal) = self.plan.refusals.first() {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                format!("restore: {refusal}"),
+            ));
+        }
+        let (outside, shared) = shared::look(&self.target).await?;
+        temporary::sweep(&outside, &shared).await?;
+        self.still_as_planned(&shared)?;
+        let temporary = Temporary::make(&self.target, &outside, self.work.databases.len()).await?;
+        let loaded = self.load(&temporary, progress).await;
+        let (restored, compared) = match loaded {
+            Ok(loaded) => loaded,
+            Err(failure) => return Err(self.take_back(failure, temporary, &outside).await),
+        };
+        if let Err(failure) = self.put_in_place(&temporary, outside).await {
+            let outside = self.target.session("template1").await?;
+            return Err(self.take_back(failure, temporary, &outside).await);
+        }
+        // From here on the restored databases are the ones that everybody sees.
+        let mut notes = self.plan.notes.clone();
+        self.finish(&temporary, &restored, &mut notes).await;
+        let outside = self.target.in_database(&self.outside_database());
+        match outside.session(&outside.database).await {
+            Ok(outside) => {
+                if let Err(error) = temporary.end(&outside, self.work.major).await {
+                    notes.push(error.sentence());
+                }
+                outside.close().await;
+            }
+            Err(error) => notes.push(format!(
+                "the temporary database {} is left: {}",
+                temporary.target.database,
+                error.sentence()
+            )),
+        }
+        Ok(Done {
+            databases: self.names(),
+            tables: restored.tables,
+            rows: restored.rows,
+            rows_compared: compared.as_ref().map(|compared| compared.rows),
+            restore_seconds: restored.seconds,
+            compare_seconds: compared.map_or(0.0, |compared| compared.seconds),
+            notes,
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let into = |database: &Planned| database.into.clone();
+        self.work.databases.iter().map(into).collect()
+    }
+
+    /// A database to be in that is not temporary: the target's own, or what is sure to be there afterwards.
+    fn outside_database(&self) -> String {
+        self.target.database.clone()
+    }
+
+    /// Nobody has made a database meanwhile that is to be made, and what is to be replaced is still there.
+    fn still_as_planned(&self, shared: &Shared) -> Result<()> {
+        for database in &self.work.databases {
+            let there = shared.databases.contains_key(&database.into);
+            if there != database.replaces {
+                let now = if there { "is there now" } else { "is gone now" };
+                return Err(Failure::new(
+                    FailureKind::Usage,
+                    format!(
+                        "restore database {}: it {now}, which the plan did not know",
+                        database.into
+                    ),
+                )
+                .remedy("nothing was changed; look at the plan again"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn load(
+        &self,
+        temporary: &Temporary,
+        progress: &Progress,
+    ) -> Result<(Restored, Option<compare::Compared>)> {
+        let policy = self.policy(temporary);
+        for (index, database) in self.work.databases.iter().enumerate() {
+            if !database.is_created {
+                let make = format!(
+                    "CREATE DATABASE {} TEMPLATE template0",
+                    quote_identifier(&temporary.name(index + 1))
+                );
+                temporary
+                    .execute(&format!("make database {}", database.into), &make)
+                    .await?;
+            }
+        }
+        progress.stage("restore", self.plan.bytes);
+        let job = Job {
+            archive: &self.request.archive,
+            catalog: self.request.catalog,
+            jobs: self.request.jobs,
+            progress,
+        };
+        let wanted = |name: &str| {
+            self.work
+                .databases
+                .iter()
+                .any(|database| database.name == name)
+        };
+        let restored = job
+            .run(&policy, &temporary.target, Blame::Target, |database| {
+                wanted(&database.name)
+            })
+            .await?;
+        let expected: u64 = self.plan.rows;
+        if restored.rows != expected && self.request.catalog.inserts == 0 {
+            let what = format!(
+                "restore {}: the server took {} rows of {expected}",
+                self.request.archive.display(),
+                restored.rows
+            );
+            return Err(Failure::new(FailureKind::NotEqual, what).remedy("use another backup"));
+        }
+        if !self.request.compare {
+            return Ok((restored, None));
+        }
+        let compared = compare::all(&self.request, &policy, &temporary.target, progress).await?;
+        Ok((restored, Some(compared)))
+    }
+
+    fn policy(&self, temporary: &Temporary) -> ServerPolicy {
+        let databases = self
+            .work
+            .databases
+            .iter()
+            .enumerate()
+            .map(|(index, database)| {
+                let names = (temporary.name(index + 1), database.into.clone());
+                (database.name.clone(), names)
+            });
+        let since = self.work.major >= memberships::SINCE;
+        ServerPolicy {
+            databases: databases.collect(),
+            premade: self
+                .work
+                .databases
+                .iter()
+                .filter(|database| !database.is_created)
+                .map(|database| database.name.clone())
+                .collect(),
+            new_roles: self.work.new_roles.clone(),
+            changed_roles: self.work.changed_roles.clone(),
+            new_tablespaces: self.work.new_tablespaces.clone(),
+            whole_server: self.request.replace && matches!(self.request.scope, Scope::Cluster),
+            memberships: since.then(|| Mutex::new(Memberships::default())),
+            bootstrap: self.work.bootstrap.clone(),
+        }
+    }
+
+    /// Swaps all at once; our session in the target's own database ends before, because that one may be among them.
+    async fn put_in_place(&self, temporary: &Temporary, outside: Session) -> Result<()> {
+        outside.close().await;
+        let mut renames = Vec::new();
+        for (index, database) in self.work.databases.iter().enumerate() {
+            if database.replaces {
+                renames.push((database.into.clone(), temporary.old_name(index + 1)));
+            }
+        }
+        for (index, database) in self.work.databases.iter().enumerate() {
+            renames.push((temporary.name(index + 1), database.into.clone()));
+        }
+        temporary.rename(&renames).await
+    }
+
+    /// What is done when the new databases are in place; what fails is said, and the restore stays done.
+    async fn finish(&self, temporary: &Temporary, restored: &Restored, notes: &mut Vec<String>) {
+        for statement in &restored.later {
+            if let Err(error) = temporary
+                .execute("restore what the server shares", statement)
+                .await
+            {
+                let text = format!(
+                    "not done: {}: {}",
+                    crate::sql::statement::shown(statement.as_bytes()),
+                    error.sentence()
+                );
+                warn!("{text}");
+                notes.push(text);
+            }
+        }
+        for (index, database) in self.work.databases.iter().enumerate() {
+            if !database.replaces {
+                continue;
+            }
+            let old = temporary.old_name(index + 1);
+            if let Err(error) = temporary.drop_database(&old, self.work.major).await {
+                notes.push(format!(
+                    "the database that {} replaces is left as {old}: {}",
+                    database.into,
+                    error.sentence()
+                ));
+            }
+        }
+    }
+
+    /// Takes back what was made, and says how the target is left.
+    async fn take_back(
+        &self,
+        failure: Failure,
+        temporary: Temporary,
+        outside: &Session,
+    ) -> Failure {
+        let mut left = temporary.clear(self.work.major).await;
+        for (kind, names) in [
+            ("TABLESPACE", &self.work.new_tablespaces),
+            ("ROLE", &self.work.new_roles),
+        ] {
+            for name in names {
+                let text = format!("DROP {kind} IF EXISTS {}", quote_identifier(name));
+                if temporary.execute("take back", &text).await.is_err() {
+                    left.push(format!("{} {name}", kind.to_lowercase()));
+                }
+            }
+        }
+        let first = temporary.target.database.clone();
+        if temporary.end(outside, self.work.major).await.is_err() {
+            left.push(first);
+        }
+        let state = if left.is_empty() {
+            "the target is as it was before".to_owned()
+        } else {
+            format!(
+                "no database of the target was changed, but these are left there: {}; the next restore sweeps its own databases",
+                left.join(", ")
+            )
+        };
+        failure.remedy_also(&state)
+    }
+}

@@ -1,0 +1,140 @@
+//! Into a server that others use: only what the plan names is touched, and nothing that exists before the end.
+//!
+//! Databases are made under temporary names. Roles and tablespaces that are there stay; what is missing is made. Changes
+//! to roles that are there, and what can only be said of a database under its final name, wait until everything else is
+//! done. What the plan does not name is passed over where it is of the server's shared part, and refused where it stands
+//! inside of a database's part, because no dump has it there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::restore::memberships::Memberships;
+use crate::restore::policy::{Context, Policy, Verdict};
+use crate::sql::reach::{Reach, Shared, Verb};
+use crate::sql::statement::Statement;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct ServerPolicy {
+    /// (temporary name, final name) by the dump's name of a database.
+    pub(super) databases: BTreeMap<String, (String, String)>,
+    /// Databases that are made before the dump connects to them, because the dump does not make them.
+    pub(super) premade: BTreeSet<String>,
+    /// Roles that are missing and are made.
+    pub(super) new_roles: BTreeSet<String>,
+    /// Roles that are there and are changed to what the dump says.
+    pub(super) changed_roles: BTreeSet<String>,
+    /// Tablespaces that are missing and are made.
+    pub(super) new_tablespaces: BTreeSet<String>,
+    /// Whether what concerns the whole server is restored: parameters, settings of all roles.
+    pub(super) whole_server: bool,
+    /// Where the server is of a version that checks who granted a membership.
+    pub(super) memberships: Option<Mutex<Memberships>>,
+    /// The superuser that initdb made there.
+    pub(super) bootstrap: String,
+}
+
+impl Policy for ServerPolicy {
+    fn database(&self, name: &str) -> Option<String> {
+        self.databases
+            .get(name)
+            .map(|(temporary, _)| temporary.clone())
+    }
+
+    fn judge(&self, context: Context<'_>) -> Result<Verdict> {
+        match context.reach {
+            Reach::Here => Ok(Verdict::Run),
+            Reach::Database(shared) => Ok(self.of_database(shared, context)),
+            // A pg_dump of one database has none of these, and pg_dumpall writes them before the first database.
+            _ if context.database.is_some() => Err(context.outside()),
+            Reach::Role(shared) => Ok(self.of_role(shared, context.text)),
+            Reach::Membership { role, member } => {
+                Ok(self.of_membership(role, member, context.text))
+            }
+            Reach::Tablespace(shared) => Ok(self.of_tablespace(shared)),
+            Reach::Server => Ok(if self.whole_server {
+                Verdict::Later(context.text.to_owned())
+            } else {
+                Verdict::Skip
+            }),
+        }
+    }
+}
+
+impl ServerPolicy {
+    fn of_database(&self, shared: &Shared, context: Context<'_>) -> Verdict {
+        // A stream is still in one database when it makes the next.
+        let Some((temporary, name)) = self.databases.get(&shared.name) else {
+            return Verdict::Skip;
+        };
+        let under = |name: &str| shared.renamed(context.text, name);
+        match (shared.verb, context.statement) {
+            (Verb::Drop, _) => Verdict::Skip,
+            (Verb::Create, _) if self.premade.contains(&shared.name) => Verdict::Skip,
+            (Verb::Create, _) => Verdict::Instead(under(temporary)),
+            // A template cannot be dropped, so it becomes one at the end. What the clean part of a dump says to be
+            // able to drop it is of no use here.
+            (_, _)
+                if context
+                    .text
+                    .trim_start()
+                    .to_ascii_lowercase()
+                    .starts_with("update") =>
+            {
+                if context.text.to_ascii_lowercase().contains("= true") {
+                    Verdict::Later(under(name))
+                } else {
+                    Verdict::Skip
+                }
+            }
+            (Verb::Alter, Statement::Ordinary) if is_template(context.text) => {
+                Verdict::Later(under(name))
+            }
+            _ => Verdict::Instead(under(temporary)),
+        }
+    }
+
+    fn of_role(&self, shared: &Shared, text: &str) -> Verdict {
+        if shared.verb == Verb::Drop {
+            Verdict::Skip
+        } else if self.new_roles.contains(&shared.name) {
+            Verdict::Run
+        } else if self.changed_roles.contains(&shared.name) && shared.verb != Verb::Create {
+            Verdict::Later(text.to_owned())
+        } else {
+            Verdict::Skip
+        }
+    }
+
+    fn of_membership(&self, role: &str, member: &str, text: &str) -> Verdict {
+        let known = |name: &str| self.new_roles.contains(name) || self.changed_roles.contains(name);
+        let rewritten = self.memberships.as_ref().and_then(|memberships| {
+            memberships
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .rewrite(text, &self.bootstrap)
+        });
+        let text = rewritten.unwrap_or_else(|| text.to_owned());
+        if self.new_roles.contains(member) && (known(role) || self.whole_server) {
+            Verdict::Instead(text)
+        } else if known(role) && known(member) {
+            Verdict::Later(text)
+        } else {
+            Verdict::Skip
+        }
+    }
+
+    fn of_tablespace(&self, shared: &Shared) -> Verdict {
+        if self.new_tablespaces.contains(&shared.name) && shared.verb != Verb::Drop {
+            Verdict::Run
+        } else {
+            Verdict::Skip
+        }
+    }
+}
+
+/// `ALTER DATABASE … IS_TEMPLATE = true`
+fn is_template(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("is_template")
+}
