@@ -9,5 +9,6 @@ pub mod apply;
 mod memberships;
 pub mod plan;
 pub mod steps;
+pub mod table;
 
 pub use apply::{Restored, restore};
