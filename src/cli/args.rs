@@ -104,6 +104,44 @@ impl Since {
     }
 }
 
+/// What to restore, where to, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Restore {
+    /// A path, a name in the directory, or `latest`.
+    #[arg(default_value = "latest")]
+    pub(super) backup: String,
+    /// The server and the database: postgresql://user@host:port/database?sslmode=…
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// The database of the backup [default: the one that --to names]
+    #[arg(long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+    /// Tables: `schema.table`, quoted as in SQL; outside of quotes * and ? are wildcards.
+    #[arg(long = "table", value_name = "TABLE", required = true)]
+    pub(super) tables: Vec<String>,
+    /// The new name of the only table [default: its own and _restored, or its own if it is gone]
+    #[arg(long = "as", value_name = "NEW")]
+    pub(super) rename: Option<String>,
+    /// Remove the live table's rows first.
+    #[arg(long, conflicts_with_all = ["append", "replace", "rename"])]
+    pub(super) truncate: bool,
+    /// Add the rows to the live table's.
+    #[arg(long, conflicts_with_all = ["replace", "rename"])]
+    pub(super) append: bool,
+    /// Drop the live table, and make it anew as the backup defines it.
+    #[arg(long, conflicts_with = "rename")]
+    pub(super) replace: bool,
+    /// How long to wait for a lock.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(super) lock_timeout: Duration,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do it.
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the sidecar: schedules, exporter, status page.
@@ -152,6 +190,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "TABLE", requires = "database")]
         table: Option<String>,
     },
+    /// Restore tables into a live database; everything else in it stays as it is.
+    Restore(Restore),
     /// Check the configuration and the surroundings.
     Check,
     /// The record of everything that was attempted.

@@ -208,11 +208,17 @@ const DEPENDS_ON_SESSION: &str = "with recursive t(oid) as ( \
 /// Whether a table (`schema.name`) has values that read otherwise under other session settings.
 pub async fn depends_on_session(target: &Target, database: &str, table: &str) -> Result<bool> {
     let session = target.session(database).await?;
+    let depends = depends_on_settings(&session, table).await?;
+    session.close().await;
+    Ok(depends)
+}
+
+/// The same in a session, which may be in a transaction that made the table.
+pub async fn depends_on_settings(session: &Session, table: &str) -> Result<bool> {
     let row = session
         .query_one(DEPENDS_ON_SESSION, &[&table])
         .await
         .map_err(failed("look up column types"))?;
-    session.close().await;
     Ok(row.get(0))
 }
 

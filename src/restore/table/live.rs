@@ -268,3 +268,25 @@ pub(super) async fn partitions(session: &Session, oids: &[u32]) -> Result<Vec<Na
         .map(|row| Name::new(text(row, 0), text(row, 1)))
         .collect())
 }
+
+/// The names of tables and of what goes with them.
+pub(super) async fn owned(session: &Session, oids: &[u32]) -> Result<Vec<Name>> {
+    let sql = "with ours(oid) as ( \
+             select unnest($1::oid[]) union select t.relid from unnest($1::oid[]) o(oid) cross join lateral pg_catalog.pg_partition_tree(o.oid) t), \
+           owned(oid) as ( \
+             select oid from ours union select indexrelid from pg_catalog.pg_index where indrelid in (select oid from ours) \
+             union select d.objid from pg_catalog.pg_depend d join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S' \
+              where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from ours) and d.deptype in ('a', 'i')) \
+         select n.nspname::text, x.name::text from ( \
+             select relnamespace as schema, relname as name from pg_catalog.pg_class where oid in (select oid from owned) \
+             union select stxnamespace, stxname from pg_catalog.pg_statistic_ext where stxrelid in (select oid from ours) \
+             union select t.typnamespace, t.typname from pg_catalog.pg_type t \
+               join pg_catalog.pg_class c on c.reltype in (t.oid, t.typelem) where c.oid in (select oid from ours)) x \
+         join pg_catalog.pg_namespace n on n.oid = x.schema";
+    let rows = ask(session, "list what the live tables own", sql, &[&oids]).await?;
+    let text = |row: &tokio_postgres::Row, index| row.get::<_, String>(index);
+    Ok(rows
+        .iter()
+        .map(|row| Name::new(text(row, 0), text(row, 1)))
+        .collect())
+}

@@ -48,6 +48,12 @@ impl Taken {
         schema.insert(name.name.clone());
     }
 
+    pub(super) fn give_back(&mut self, name: &Name) {
+        if let Some(schema) = self.0.get_mut(&name.schema) {
+            schema.remove(&name.name);
+        }
+    }
+
     pub(super) fn has(&self, name: &Name) -> bool {
         let schema = self.0.get(&name.schema);
         schema.is_some_and(|names| names.contains(&name.name))

@@ -164,8 +164,12 @@ impl<'a> Work<'a> {
             self.watcher.close().await;
             return Ok(());
         };
+        let unchanged = || {
+            let failure = failed(WHAT, &error, &[]);
+            failure.also(&format!("nothing in database {database} has changed"))
+        };
         if error.as_db_error().is_some() {
-            return Err(failed(WHAT, &error, &[]));
+            return Err(unchanged());
         }
         if let Ok(session) = target.session(database).await {
             let ask = "select pg_catalog.pg_xact_status(($1::text)::xid8)";
@@ -176,7 +180,7 @@ impl<'a> Work<'a> {
                 .map(Option::as_deref)
             {
                 Ok(Some("committed")) => return Ok(()),
-                Ok(Some("aborted")) => return Err(failed(WHAT, &error, &[])),
+                Ok(Some("aborted")) => return Err(unchanged()),
                 _ => {}
             }
         }
