@@ -48,6 +48,8 @@ pub enum FailureKind {
     Busy,
     /// The scratch server could not be made, or lacks something that the dump needs.
     Scratch,
+    /// The server that is restored into, as it is now, does not take what is to be restored.
+    Target,
     /// Reading or writing failed otherwise.
     Io,
 }
@@ -65,7 +67,7 @@ pub struct Policy {
 
 impl FailureKind {
     /// Every kind, in the order of the metrics' label values.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Usage,
         Self::Config,
         Self::DumpFailed,
@@ -83,6 +85,7 @@ impl FailureKind {
         Self::NoSpace,
         Self::Busy,
         Self::Scratch,
+        Self::Target,
         Self::Io,
     ];
 
@@ -106,6 +109,7 @@ impl FailureKind {
             Self::NoSpace => ("no_space", 3, false),
             Self::Busy => ("busy", 3, true),
             Self::Scratch => ("scratch", 3, true),
+            Self::Target => ("target", 3, false),
             Self::Io => ("io", 3, true),
         };
         Policy {
@@ -173,9 +177,9 @@ impl Failure {
         self
     }
 
-    /// Adds what else the reader needs to know before acting.
+    /// Adds one more thing to know or do, behind what was said already.
     #[must_use]
-    pub fn remedy_also(mut self, more: &str) -> Self {
+    pub fn also(mut self, more: &str) -> Self {
         self.remedy = Some(match self.remedy.take() {
             Some(remedy) => format!("{remedy}; {more}"),
             None => more.to_owned(),

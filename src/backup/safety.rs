@@ -75,8 +75,7 @@ pub async fn run(
     }
     attempt.end(result.as_ref().err());
     result.map_err(|failure| {
-        failure
-            .remedy_also("nothing was restored; without this backup only with --no-safety-backup")
+        failure.also("nothing was restored; without this backup only with --no-safety-backup")
     })
 }
 

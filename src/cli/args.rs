@@ -1,5 +1,6 @@
 //! The command line as typed. What follows from it is `context`'s business.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,6 +105,59 @@ impl Since {
     }
 }
 
+/// What to restore, where to, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Restore {
+    /// A path, a name in the directory, or `latest`.
+    #[arg(default_value = "latest")]
+    pub(super) backup: String,
+    /// The server: postgresql://user@host:port/database?sslmode=… or `host=… port=… user=…`
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// Only this database of the backup; everything else on the server stays as it is.
+    #[arg(long, value_name = "NAME")]
+    pub(super) database: Option<String>,
+    /// Only these tables of the database: `schema.table`, quoted as in SQL; outside of quotes * and ? are wildcards.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(super) tables: Vec<String>,
+    /// The new name of the only database, or of the only table [default for a table that is there: its own and _restored]
+    #[arg(long = "as", value_name = "NEW")]
+    pub(super) rename: Option<String>,
+    /// Allow what exists to be replaced and changed.
+    #[arg(long)]
+    pub(super) replace: bool,
+    /// Remove the live table's rows first, and keep its definition.
+    #[arg(long, requires = "tables", conflicts_with_all = ["append", "replace", "rename"])]
+    pub(super) truncate: bool,
+    /// Add the rows to the live table's.
+    #[arg(long, requires = "tables", conflicts_with_all = ["replace", "rename"])]
+    pub(super) append: bool,
+    /// The database that the tables go into, where it is not --database.
+    #[arg(long, value_name = "NAME", requires = "tables")]
+    pub(super) into: Option<String>,
+    /// How long to wait for a lock on a table.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(super) lock_timeout: Duration,
+    /// Sessions at work at once [default: one for each processor here]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<NonZeroUsize>,
+    /// Read everything back and compare it with the backup before it is put in place (always done for one database).
+    #[arg(long, conflicts_with = "no_compare")]
+    pub(super) compare: bool,
+    /// Do not read it back.
+    #[arg(long)]
+    pub(super) no_compare: bool,
+    /// Do not take a backup of what is replaced.
+    #[arg(long)]
+    pub(super) no_safety_backup: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do it.
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the sidecar: schedules, exporter, status page.
@@ -152,6 +206,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "TABLE", requires = "database")]
         table: Option<String>,
     },
+    /// Restore onto a server: everything, one database, or tables. Shows a plan first; acts with --yes, or when asked.
+    Restore(Restore),
     /// Check the configuration and the surroundings.
     Check,
     /// The record of everything that was attempted.

@@ -33,6 +33,8 @@ pub struct Target {
     /// Database for questions about the cluster.
     pub database: String,
     password: PasswordSource,
+    /// A password that was typed; it wins over `password`.
+    typed: Option<Secret>,
     sslmode: SslMode,
     sslrootcert: Option<PathBuf>,
     connect_timeout: Duration,
@@ -47,6 +49,16 @@ const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=n
 
 /// The same for settings that came later: triggers on login and on DDL, and a limit for whole transactions.
 const OPTIONS_SINCE_17: &str = " -c transaction_timeout=0 -c event_triggers=off";
+
+/// A password. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(super) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
 
 /// Where a password was found; what it is stays inside.
 enum Password {
@@ -132,6 +144,7 @@ impl Target {
                 .clone()
                 .unwrap_or_else(|| "postgres".to_owned()),
             password: connection.password.clone(),
+            typed: None,
             sslmode: connection.sslmode,
             sslrootcert: connection.sslrootcert.clone(),
             connect_timeout: connection
@@ -149,6 +162,7 @@ impl Target {
             user: user.to_owned(),
             database: database.to_owned(),
             password: PasswordSource::Environment,
+            typed: None,
             sslmode: SslMode::Disable,
             sslrootcert: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -181,6 +195,13 @@ impl Target {
         let mut target = self.clone();
         target.options = format!("{OWN_SERVER_OPTIONS} -c synchronous_commit=off");
         target
+    }
+
+    /// The same with a password that was typed.
+    #[must_use]
+    pub fn with_password(mut self, password: Secret) -> Self {
+        self.typed = Some(password);
+        self
     }
 
     fn is_socket(&self) -> bool {
@@ -220,6 +241,9 @@ impl Target {
     }
 
     fn password(&self) -> Result<Password> {
+        if let Some(Secret(typed)) = &self.typed {
+            return Ok(Password::Plain(typed.clone()));
+        }
         match &self.password {
             PasswordSource::File(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {

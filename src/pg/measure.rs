@@ -56,10 +56,12 @@ pub async fn database(
     };
     for table in &expected.tables {
         progress.check()?;
-        let condition = as_query.get(&(table.schema.clone(), table.name.clone()));
+        let condition = as_query
+            .get(&(table.schema.clone(), table.name.clone()))
+            .map(String::as_str);
         actual
             .tables
-            .extend(measure_table(&session, &expected.encoding, table, condition, progress).await?);
+            .extend(self::table(&session, &expected.encoding, table, condition, progress).await?);
     }
     for sequence in &expected.sequences {
         actual
@@ -76,7 +78,8 @@ fn failed(what: &str) -> impl Fn(tokio_postgres::Error) -> Failure {
     move |error| Failure::new(FailureKind::Scratch, what.clone()).because(ServerError::from(&error))
 }
 
-async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Result<()> {
+/// Gives a session pg_dump's settings, and those of the dump's own session where they are known.
+pub async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Result<()> {
     session
         .batch_execute(SETTINGS)
         .await
@@ -99,11 +102,13 @@ async fn prepare(session: &Session, settings: Option<&SessionSettings>) -> Resul
     Ok(())
 }
 
-async fn measure_table(
+/// Counts and hashes the rows of a table, which may be in a transaction of the session: the columns and the name are those
+/// of `table`. `condition` reads it with a query, of which this is what stands behind FROM. None if there is no such table.
+pub async fn table(
     session: &Session,
     encoding: &str,
     table: &Table,
-    condition: Option<&String>,
+    condition: Option<&str>,
     progress: &Progress,
 ) -> Result<Option<Table>> {
     let name = quote_qualified(&table.schema, &table.name);
@@ -203,11 +208,17 @@ const DEPENDS_ON_SESSION: &str = "with recursive t(oid) as ( \
 /// Whether a table (`schema.name`) has values that read otherwise under other session settings.
 pub async fn depends_on_session(target: &Target, database: &str, table: &str) -> Result<bool> {
     let session = target.session(database).await?;
+    let depends = depends_on_settings(&session, table).await?;
+    session.close().await;
+    Ok(depends)
+}
+
+/// The same in a session, which may be in a transaction that made the table.
+pub async fn depends_on_settings(session: &Session, table: &str) -> Result<bool> {
     let row = session
         .query_one(DEPENDS_ON_SESSION, &[&table])
         .await
         .map_err(failed("look up column types"))?;
-    session.close().await;
     Ok(row.get(0))
 }
 

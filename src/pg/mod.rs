@@ -2,7 +2,8 @@
 //!
 //! [`process`] runs programs, each under a [`warden`] that outlives us by just as long as cleaning up takes. [`binaries`]
 //! finds them by version, [`connect`] opens sessions, [`live`] asks a server what a whole dump of it must hold, [`dump`]
-//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared.
+//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared, [`url`] reads what a person
+//! types to name a server.
 
 pub mod binaries;
 mod claim;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod scratch;
 pub mod shared;
 pub mod tls;
+pub mod url;
 pub mod user;
 pub mod version;
 pub mod warden;

@@ -28,6 +28,7 @@ pub mod server;
 mod settings;
 mod source;
 mod steps;
+pub mod table;
 mod tasks;
 
 use crate::catalog::definitions::Definitions;

@@ -43,6 +43,13 @@ pub struct TargetFacts {
     pub version: String,
 }
 
+impl TargetFacts {
+    /// The server's name, as a person types it to confirm: `host:port`, or the directory of its socket.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
 /// One thing and what happens to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {

@@ -46,17 +46,27 @@ impl Token<'_> {
 pub struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    start: usize,
 }
 
 impl<'a> Tokens<'a> {
     /// A reader at the beginning of `text`.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            start: 0,
+        }
     }
 
     /// Bytes read so far.
     pub fn offset(&self) -> usize {
         self.at
+    }
+
+    /// Where the token taken last begins.
+    pub fn start(&self) -> usize {
+        self.start
     }
 
     /// The next token without taking it.
@@ -169,6 +179,7 @@ impl<'a> Iterator for Tokens<'a> {
 
     fn next(&mut self) -> Option<Token<'a>> {
         self.skip_blank();
+        self.start = self.at;
         let rest = self.rest();
         let first = *rest.first()?;
         let (token, length) = match first {

@@ -22,12 +22,13 @@ use super::Restored;
 use super::cluster::Job;
 use super::judge::Blame;
 use super::memberships::{self, Memberships};
-use super::plan::Plan;
+use super::plan::{Plan, TargetFacts};
 use crate::catalog::Catalog;
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::{Session, Target};
+use crate::pg::live;
 use crate::pg::shared::{self, Shared};
 use crate::sql::name::quote_identifier;
 use policy::ServerPolicy;
@@ -96,6 +97,8 @@ struct Planned {
     is_created: bool,
     /// Whether there is one that goes.
     replaces: bool,
+    /// Whether the one that goes has something in it.
+    loses: bool,
 }
 
 /// A restore, done.
@@ -136,6 +139,18 @@ pub async fn plan<'a>(
     })
 }
 
+/// Who is restored into.
+pub async fn facts(target: &Target) -> Result<TargetFacts> {
+    let (session, _, version) = live::open(target).await?;
+    session.close().await;
+    Ok(TargetFacts {
+        host: target.host.clone(),
+        port: target.port,
+        user: target.user.clone(),
+        version,
+    })
+}
+
 impl Ready<'_> {
     /// The plan.
     pub fn plan(&self) -> &Plan {
@@ -152,7 +167,7 @@ impl Ready<'_> {
         self.work
             .databases
             .iter()
-            .filter(|database| database.replaces)
+            .filter(|database| database.loses)
             .map(|database| database.into.clone())
             .collect()
     }
@@ -392,6 +407,6 @@ impl Ready<'_> {
                 left.join(", ")
             )
         };
-        failure.remedy_also(&state)
+        failure.also(&state)
     }
 }

@@ -174,7 +174,6 @@ impl Planning<'_> {
                 vec![(database, into.clone())]
             }
         };
-        let mut replaced = Vec::new();
         for (database, into) in &wanted {
             self.plan.rows += database.rows();
             self.plan.bytes += database.range.length;
@@ -185,13 +184,13 @@ impl Planning<'_> {
                 database.range.length
             );
             let there = self.shared.databases.get(into);
-            match there {
-                None => self.item(ItemKind::Database, into, Action::Create, loads),
-                Some(old) => {
-                    self.takes_the_place(target, into, old, &loads).await?;
-                    replaced.push(into.clone());
+            let loses = match there {
+                None => {
+                    self.item(ItemKind::Database, into, Action::Create, loads);
+                    false
                 }
-            }
+                Some(old) => self.takes_the_place(target, into, old, &loads).await?,
+            };
             let is_created = self
                 .outline
                 .databases
@@ -202,20 +201,21 @@ impl Planning<'_> {
                 into: into.clone(),
                 is_created,
                 replaces: there.is_some(),
+                loses,
             });
         }
         self.others(&wanted);
         Ok(())
     }
 
-    /// A database of that name is there.
+    /// A database of that name is there; gives whether it has something in it.
     async fn takes_the_place(
         &mut self,
         target: &Target,
         name: &str,
         old: &SharedDatabase,
         loads: &str,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let harmless = FROM_THE_BEGINNING.contains(&name)
             && old.allows_connections
             && shared::is_empty(target, name).await?;
@@ -225,7 +225,7 @@ impl Planning<'_> {
         if harmless {
             let detail = format!("{loads}; the one there has nothing in it");
             self.item(ItemKind::Database, name, Action::Replace, detail);
-            return Ok(());
+            return Ok(false);
         }
         let detail = format!(
             "{loads}; the one there has {} bytes and {} connections, which will be ended",
@@ -255,7 +255,7 @@ impl Planning<'_> {
                 old.prepared
             ));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What is on the server and stays.
