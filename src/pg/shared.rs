@@ -25,6 +25,8 @@ pub struct Shared {
     pub databases: BTreeMap<String, SharedDatabase>,
     /// Its roles.
     pub roles: BTreeSet<String>,
+    /// Those of them whose password ends to be valid at some time.
+    pub expiring_roles: BTreeSet<String>,
     /// Its tablespaces.
     pub tablespaces: BTreeSet<String>,
 }
@@ -117,6 +119,8 @@ pub async fn look(target: &Target) -> Result<(Session, Shared)> {
     let roles = names(&session, "select rolname from pg_catalog.pg_roles")
         .await
         .map_err(ask())?;
+    let expiring = "select rolname from pg_catalog.pg_roles where rolvaliduntil is not null";
+    let expiring_roles = names(&session, expiring).await.map_err(ask())?;
     let tablespaces = names(&session, "select spcname from pg_catalog.pg_tablespace")
         .await
         .map_err(ask())?;
@@ -132,6 +136,7 @@ pub async fn look(target: &Target) -> Result<(Session, Shared)> {
         is_standby: server.get(4),
         databases,
         roles,
+        expiring_roles,
         tablespaces,
     };
     Ok((session, shared))

@@ -14,8 +14,8 @@ pub(super) enum Verdict {
     Instead(String),
     /// Pass it over.
     Skip,
-    /// Run this when everything else is done.
-    Later(String),
+    /// Run these when everything else is done.
+    Later(Vec<String>),
 }
 
 /// A statement in its surroundings.
@@ -40,6 +40,9 @@ pub(super) trait Policy: Send + Sync {
 
     /// What to do with a statement that no rule has refused.
     fn judge(&self, context: Context<'_>) -> Result<Verdict>;
+
+    /// Hears that a statement about something that the server shares was run.
+    fn was_run(&self, _reach: &Reach) {}
 }
 
 /// A statement that is never run.

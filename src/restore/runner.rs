@@ -47,6 +47,8 @@ pub(super) struct Runner<'a> {
     /// A COPY whose rows come with the next step.
     open: Option<(Copy, TableName)>,
     gathered: Gathered,
+    /// Statements for the end of this database: those about event triggers.
+    at_the_end: Vec<(String, Position)>,
     /// How many sessions may work at once, and the bytes that one of them would have if all had the same.
     jobs: u64,
     fair_share: u64,
@@ -83,6 +85,7 @@ impl<'a> Runner<'a> {
             sizes: HashMap::new(),
             open: None,
             gathered: Gathered::default(),
+            at_the_end: Vec::new(),
             jobs: jobs as u64,
             fair_share: bytes / (jobs as u64).max(1),
             restored: Restored::default(),
@@ -117,7 +120,15 @@ impl<'a> Runner<'a> {
             }
         }
         steps.finish().await?;
-        self.settle().await
+        self.end_database().await
+    }
+
+    async fn end_database(&mut self) -> Result<()> {
+        self.settle().await?;
+        for (text, at) in std::mem::take(&mut self.at_the_end) {
+            self.lane().execute(&text, at).await?;
+        }
+        Ok(())
     }
 
     /// Ends the sessions.
@@ -136,7 +147,7 @@ impl<'a> Runner<'a> {
 
     /// Goes on in a database of the dump.
     pub(super) async fn connect(&mut self, name: &str) -> Result<()> {
-        self.settle().await?;
+        self.end_database().await?;
         if let Some(main) = self.main.take() {
             main.close().await;
         }
@@ -182,8 +193,8 @@ impl<'a> Runner<'a> {
             Verdict::Run => decoded.into_owned(),
             Verdict::Instead(text) => text,
             Verdict::Skip => return Ok(()),
-            Verdict::Later(text) => {
-                self.restored.later.push(text);
+            Verdict::Later(statements) => {
+                self.restored.later.extend(statements);
                 return Ok(());
             }
         };
@@ -193,10 +204,16 @@ impl<'a> Runner<'a> {
             .add(&self.crew.database, text.as_bytes());
         if reach != Reach::Here {
             self.settle().await?;
-            return self.maintenance.execute(&text, at).await;
+            self.maintenance.execute(&text, at).await?;
+            self.policy.was_run(&reach);
+            return Ok(());
         }
         if let Some(name) = build::setting(text.as_bytes()) {
             return self.set(name, text, at).await;
+        }
+        if build::is_event_trigger(text.as_bytes()) {
+            self.at_the_end.push((text, at));
+            return Ok(());
         }
         self.made.extend(build::created_table(text.as_bytes()));
         match build::build(text.as_bytes()) {

@@ -98,6 +98,16 @@ pub fn created_table(text: &[u8]) -> Option<TableName> {
     (!partitioned).then_some(name)
 }
 
+/// Whether a statement is about an event trigger. From its making on, a trigger may refuse any DDL, and pg_dump writes
+/// the refreshing of materialized views behind it.
+pub fn is_event_trigger(text: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    let verb = tokens.keyword("create") || tokens.keyword("alter") || {
+        tokens.keywords(&["comment", "on"])
+    };
+    verb && tokens.keywords(&["event", "trigger"])
+}
+
 /// The setting that a statement of the session changes for all that follow: `SET name`, `set_config('name', …)`,
 /// `SET SESSION AUTHORIZATION`.
 pub fn setting(text: &[u8]) -> Option<String> {
@@ -173,6 +183,20 @@ mod tests {
         ] {
             assert_eq!(build(text.as_bytes()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn event_triggers_are_known() {
+        for text in [
+            "CREATE EVENT TRIGGER x ON ddl_command_start EXECUTE FUNCTION no();",
+            "ALTER EVENT TRIGGER x OWNER TO app;",
+            "COMMENT ON EVENT TRIGGER x IS 'y';",
+        ] {
+            assert!(is_event_trigger(text.as_bytes()), "{text}");
+        }
+        assert!(!is_event_trigger(
+            b"CREATE TRIGGER event AFTER INSERT ON t EXECUTE FUNCTION f();"
+        ));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod temporary;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tracing::warn;
@@ -27,11 +27,13 @@ use crate::catalog::Catalog;
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::Manifest;
 use crate::outcome::Progress;
-use crate::pg::connect::{Session, Target};
+use crate::pg::connect::{ServerError, Session, Target};
 use crate::pg::live;
 use crate::pg::shared::{self, Shared};
 use crate::sql::name::quote_identifier;
-use policy::ServerPolicy;
+use crate::sql::reach::{self, Reach};
+use crate::sql::statement;
+use policy::{Made, ServerPolicy};
 use temporary::Temporary;
 
 /// What to restore.
@@ -81,6 +83,7 @@ struct Work {
     databases: Vec<Planned>,
     new_roles: BTreeSet<String>,
     changed_roles: BTreeSet<String>,
+    expiring_roles: BTreeSet<String>,
     new_tablespaces: BTreeSet<String>,
     major: u32,
     bootstrap: String,
@@ -181,31 +184,39 @@ impl Ready<'_> {
             ));
         }
         let (outside, shared) = shared::look(&self.target).await?;
-        temporary::sweep(&outside, &shared).await?;
+        temporary::sweep(&self.target, &outside, &shared).await?;
         self.still_as_planned(&shared)?;
-        let temporary = Temporary::make(&self.target, &outside, self.work.databases.len()).await?;
-        let loaded = self.load(&temporary, progress).await;
+        let roles = self.work.new_roles.iter().cloned().collect();
+        let count = self.work.databases.len();
+        let temporary = Temporary::make(&self.target, &outside, count, roles).await?;
+        let policy = self.policy(&temporary);
+        let loaded = self.load(&temporary, &policy, progress).await;
+        let made = policy
+            .made
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let (restored, compared) = match loaded {
             Ok(loaded) => loaded,
-            Err(failure) => return Err(self.take_back(failure, temporary, &outside).await),
+            Err(failure) => return Err(self.take_back(failure, &made, temporary, &outside).await),
         };
         if let Err(failure) = self.put_in_place(&temporary, outside).await {
-            let outside = self.target.session("template1").await?;
-            return Err(self.take_back(failure, temporary, &outside).await);
+            let outside = self.target.session(&self.target.database).await?;
+            return Err(self.take_back(failure, &made, temporary, &outside).await);
         }
         // From here on the restored databases are the ones that everybody sees.
         let mut notes = self.plan.notes.clone();
-        self.finish(&temporary, &restored, &mut notes).await;
-        let outside = self.target.in_database(&self.outside_database());
-        match outside.session(&outside.database).await {
+        self.drop_replaced(&temporary, &mut notes).await;
+        match self.target.session(&self.target.database).await {
             Ok(outside) => {
+                // Who restores may be no superuser any more after this, but still owns what it made.
+                self.share(&outside, &restored.later, &mut notes).await;
                 if let Err(error) = temporary.end(&outside, self.work.major).await {
                     notes.push(error.sentence());
                 }
                 outside.close().await;
             }
             Err(error) => notes.push(format!(
-                "the temporary database {} is left: {}",
+                "what concerns roles was not done, and temporary database {} is left: {}",
                 temporary.target.database,
                 error.sentence()
             )),
@@ -224,11 +235,6 @@ impl Ready<'_> {
     fn names(&self) -> Vec<String> {
         let into = |database: &Planned| database.into.clone();
         self.work.databases.iter().map(into).collect()
-    }
-
-    /// A database to be in that is not temporary: the target's own, or what is sure to be there afterwards.
-    fn outside_database(&self) -> String {
-        self.target.database.clone()
     }
 
     /// Nobody has made a database meanwhile that is to be made, and what is to be replaced is still there.
@@ -253,9 +259,9 @@ impl Ready<'_> {
     async fn load(
         &self,
         temporary: &Temporary,
+        policy: &ServerPolicy,
         progress: &Progress,
     ) -> Result<(Restored, Option<compare::Compared>)> {
-        let policy = self.policy(temporary);
         for (index, database) in self.work.databases.iter().enumerate() {
             if !database.is_created {
                 let make = format!(
@@ -281,7 +287,7 @@ impl Ready<'_> {
                 .any(|database| database.name == name)
         };
         let restored = job
-            .run(&policy, &temporary.target, Blame::Target, |database| {
+            .run(policy, &temporary.target, Blame::Target, |database| {
                 wanted(&database.name)
             })
             .await?;
@@ -297,7 +303,7 @@ impl Ready<'_> {
         if !self.request.compare {
             return Ok((restored, None));
         }
-        let compared = compare::all(&self.request, &policy, &temporary.target, progress).await?;
+        let compared = compare::all(&self.request, policy, &temporary.target, progress).await?;
         Ok((restored, Some(compared)))
     }
 
@@ -323,10 +329,12 @@ impl Ready<'_> {
                 .collect(),
             new_roles: self.work.new_roles.clone(),
             changed_roles: self.work.changed_roles.clone(),
+            expiring_roles: self.work.expiring_roles.clone(),
             new_tablespaces: self.work.new_tablespaces.clone(),
             whole_server: self.request.replace && matches!(self.request.scope, Scope::Cluster),
             memberships: since.then(|| Mutex::new(Memberships::default())),
             bootstrap: self.work.bootstrap.clone(),
+            made: Mutex::default(),
         }
     }
 
@@ -345,22 +353,8 @@ impl Ready<'_> {
         temporary.rename(&renames).await
     }
 
-    /// What is done when the new databases are in place; what fails is said, and the restore stays done.
-    async fn finish(&self, temporary: &Temporary, restored: &Restored, notes: &mut Vec<String>) {
-        for statement in &restored.later {
-            if let Err(error) = temporary
-                .execute("restore what the server shares", statement)
-                .await
-            {
-                let text = format!(
-                    "not done: {}: {}",
-                    crate::sql::statement::shown(statement.as_bytes()),
-                    error.sentence()
-                );
-                warn!("{text}");
-                notes.push(text);
-            }
-        }
+    /// Drops the databases whose place was taken; what cannot be dropped is said, and the restore stays done.
+    async fn drop_replaced(&self, temporary: &Temporary, notes: &mut Vec<String>) {
         for (index, database) in self.work.databases.iter().enumerate() {
             if !database.replaces {
                 continue;
@@ -376,18 +370,34 @@ impl Ready<'_> {
         }
     }
 
+    /// Runs what had to wait: changes to roles that were there, and at the very end those to who restores, because they
+    /// may take its rights away.
+    async fn share(&self, outside: &Session, later: &[String], notes: &mut Vec<String>) {
+        let own = |text: &&String| matches!(reach::reach(text.as_bytes()), Reach::Role(role) if role.name == self.target.user);
+        let first = later.iter().filter(|text| !own(text));
+        for statement in first.chain(later.iter().filter(own)) {
+            if let Err(error) = outside.execute_typed(statement, &[]).await {
+                let text = format!(
+                    "not done: {}: {}",
+                    statement::shown(statement.as_bytes()),
+                    ServerError::from(&error)
+                );
+                warn!("{text}");
+                notes.push(text);
+            }
+        }
+    }
+
     /// Takes back what was made, and says how the target is left.
     async fn take_back(
         &self,
         failure: Failure,
+        made: &Made,
         temporary: Temporary,
         outside: &Session,
     ) -> Failure {
         let mut left = temporary.clear(self.work.major).await;
-        for (kind, names) in [
-            ("TABLESPACE", &self.work.new_tablespaces),
-            ("ROLE", &self.work.new_roles),
-        ] {
+        for (kind, names) in [("TABLESPACE", &made.tablespaces), ("ROLE", &made.roles)] {
             for name in names {
                 let text = format!("DROP {kind} IF EXISTS {}", quote_identifier(name));
                 if temporary.execute("take back", &text).await.is_err() {

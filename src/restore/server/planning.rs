@@ -37,6 +37,7 @@ pub(super) async fn plan(
         work: Work {
             major: shared.version.major,
             bootstrap: shared.bootstrap.clone(),
+            expiring_roles: shared.expiring_roles.clone(),
             ..Work::default()
         },
     };

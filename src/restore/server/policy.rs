@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Result;
 use crate::restore::memberships::Memberships;
 use crate::restore::policy::{Context, Policy, Verdict};
+use crate::sql::name::quote_identifier;
 use crate::sql::reach::{Reach, Shared, Verb};
 use crate::sql::statement::Statement;
 
@@ -25,6 +26,8 @@ pub(super) struct ServerPolicy {
     pub(super) new_roles: BTreeSet<String>,
     /// Roles that are there and are changed to what the dump says.
     pub(super) changed_roles: BTreeSet<String>,
+    /// Roles whose password ends to be valid at some time.
+    pub(super) expiring_roles: BTreeSet<String>,
     /// Tablespaces that are missing and are made.
     pub(super) new_tablespaces: BTreeSet<String>,
     /// Whether what concerns the whole server is restored: parameters, settings of all roles.
@@ -33,6 +36,15 @@ pub(super) struct ServerPolicy {
     pub(super) memberships: Option<Mutex<Memberships>>,
     /// The superuser that initdb made there.
     pub(super) bootstrap: String,
+    /// What was made and would have to be taken back.
+    pub(super) made: Mutex<Made>,
+}
+
+/// What a restore made beside databases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Made {
+    pub(super) roles: BTreeSet<String>,
+    pub(super) tablespaces: BTreeSet<String>,
 }
 
 impl Policy for ServerPolicy {
@@ -54,10 +66,23 @@ impl Policy for ServerPolicy {
             }
             Reach::Tablespace(shared) => Ok(self.of_tablespace(shared)),
             Reach::Server => Ok(if self.whole_server {
-                Verdict::Later(context.text.to_owned())
+                Verdict::Later(vec![context.text.to_owned()])
             } else {
                 Verdict::Skip
             }),
+        }
+    }
+
+    fn was_run(&self, reach: &Reach) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match reach {
+            Reach::Role(shared) if shared.verb == Verb::Create => {
+                made.roles.insert(shared.name.clone());
+            }
+            Reach::Tablespace(shared) if shared.verb == Verb::Create => {
+                made.tablespaces.insert(shared.name.clone());
+            }
+            _ => {}
         }
     }
 }
@@ -83,13 +108,13 @@ impl ServerPolicy {
                     .starts_with("update") =>
             {
                 if context.text.to_ascii_lowercase().contains("= true") {
-                    Verdict::Later(under(name))
+                    Verdict::Later(vec![under(name)])
                 } else {
                     Verdict::Skip
                 }
             }
             (Verb::Alter, Statement::Ordinary) if is_template(context.text) => {
-                Verdict::Later(under(name))
+                Verdict::Later(vec![under(name)])
             }
             _ => Verdict::Instead(under(temporary)),
         }
@@ -100,10 +125,22 @@ impl ServerPolicy {
             Verdict::Skip
         } else if self.new_roles.contains(&shared.name) {
             Verdict::Run
-        } else if self.changed_roles.contains(&shared.name) && shared.verb != Verb::Create {
-            Verdict::Later(text.to_owned())
-        } else {
+        } else if !self.changed_roles.contains(&shared.name) {
             Verdict::Skip
+        } else if shared.verb == Verb::Create {
+            // What a new role would be where the dump says nothing. Its password only the dump can know.
+            let role = quote_identifier(&shared.name);
+            let until = if self.expiring_roles.contains(&shared.name) {
+                " VALID UNTIL 'infinity'"
+            } else {
+                ""
+            };
+            Verdict::Later(vec![
+                format!("ALTER ROLE {role} CONNECTION LIMIT -1{until}"),
+                format!("ALTER ROLE {role} RESET ALL"),
+            ])
+        } else {
+            Verdict::Later(vec![text.to_owned()])
         }
     }
 
@@ -119,7 +156,7 @@ impl ServerPolicy {
         if self.new_roles.contains(member) && (known(role) || self.whole_server) {
             Verdict::Instead(text)
         } else if known(role) && known(member) {
-            Verdict::Later(text)
+            Verdict::Later(vec![text])
         } else {
             Verdict::Skip
         }

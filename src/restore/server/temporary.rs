@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::connect::{ServerError, Session, Target};
 use crate::pg::scratch::random_id;
-use crate::pg::shared::Shared;
+use crate::pg::shared::{self, Shared, SharedDatabase};
 use crate::sql::name::{quote_identifier, quote_literal};
 
 /// What every name begins with.
@@ -28,6 +28,31 @@ struct Note {
     pgvigil_restore: String,
     /// Databases that go if nobody is connected to the first.
     databases: Vec<String>,
+    /// Roles that go too, as long as nothing was put in place and they have nothing.
+    #[serde(default)]
+    roles: Vec<String>,
+    /// Whether the restored databases are in place.
+    #[serde(default)]
+    in_place: bool,
+}
+
+/// A template cannot be dropped.
+fn ordinary(name: &str) -> String {
+    format!(
+        "UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = {} AND datistemplate",
+        quote_literal(name)
+    )
+}
+
+impl Note {
+    fn as_comment(&self, first: &str) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        format!(
+            "COMMENT ON DATABASE {} IS {}",
+            quote_identifier(first),
+            quote_literal(&text)
+        )
+    }
 }
 
 /// The temporary databases of one restore.
@@ -56,7 +81,12 @@ fn drop_statement(name: &str, version_major: u32) -> String {
 
 impl Temporary {
     /// Names for so many databases, and the first of them made.
-    pub(super) async fn make(target: &Target, outside: &Session, count: usize) -> Result<Self> {
+    pub(super) async fn make(
+        target: &Target,
+        outside: &Session,
+        count: usize,
+        roles: Vec<String>,
+    ) -> Result<Self> {
         let id = format!("{:08x}", random_id()?);
         let first = format!("{PREFIX}{id}_0");
         outside
@@ -74,14 +104,11 @@ impl Temporary {
         let note = Note {
             pgvigil_restore: id.clone(),
             databases,
+            roles,
+            in_place: false,
         };
-        let text = serde_json::to_string(&note).unwrap_or_default();
         session
-            .batch_execute(&format!(
-                "COMMENT ON DATABASE {} IS {}",
-                quote_identifier(&first),
-                quote_literal(&text)
-            ))
+            .batch_execute(&note.as_comment(&first))
             .await
             .map_err(failed("mark the temporary database"))?;
         Ok(Self {
@@ -145,6 +172,13 @@ impl Temporary {
                     return Err(error);
                 }
             }
+            let note = Note {
+                pgvigil_restore: self.id.clone(),
+                databases: self.note.databases.clone(),
+                roles: Vec::new(),
+                in_place: true,
+            };
+            run(&note.as_comment(&self.target.database)).await?;
             // What was loaded without waiting for the disk is on it when this is.
             run("SET LOCAL synchronous_commit = on").await?;
             run("COMMIT").await
@@ -159,13 +193,11 @@ impl Temporary {
 
     /// Drops one of its databases.
     pub(super) async fn drop_database(&self, name: &str, version_major: u32) -> Result<()> {
-        // A template cannot be dropped; a subscription, whose slot is on another server, keeps its database.
-        let plain = format!(
-            "UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = {} AND datistemplate",
-            quote_literal(name)
-        );
-        self.execute(&format!("make database {name} an ordinary one"), &plain)
-            .await?;
+        self.execute(
+            &format!("make database {name} an ordinary one"),
+            &ordinary(name),
+        )
+        .await?;
         self.execute(
             &format!("drop database {name}"),
             &drop_statement(name, version_major),
@@ -206,8 +238,23 @@ impl Temporary {
 }
 
 /// Drops what killed restores left on the server.
-pub(super) async fn sweep(outside: &Session, shared: &Shared) -> Result<()> {
+pub(super) async fn sweep(target: &Target, outside: &Session, shared: &Shared) -> Result<()> {
+    let others: i64 = outside
+        .query_one("select count(*) from pg_catalog.pg_stat_activity where application_name = 'pgvigil' and pid <> pg_backend_pid()", &[])
+        .await
+        .map_err(failed("look for other restores"))?
+        .get(0);
     for (first, database) in &shared.databases {
+        if others == 0 && is_unmarked(first, database) && shared::is_empty(target, first).await? {
+            // Killed before it could say whose it is; there is nothing in it, and nobody who could have made it is left.
+            outside
+                .batch_execute(&drop_statement(first, shared.version.major))
+                .await
+                .map_err(failed(&format!(
+                    "drop {first}, which a killed restore left"
+                )))?;
+            continue;
+        }
         let Some(note) = left_over(first, database.comment.as_deref()) else {
             continue;
         };
@@ -218,18 +265,34 @@ pub(super) async fn sweep(outside: &Session, shared: &Shared) -> Result<()> {
             if !shared.databases.contains_key(name) {
                 continue;
             }
-            let plain = format!(
-                "UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = {} AND datistemplate",
-                quote_literal(name)
-            );
-            let drop_it = drop_statement(name, shared.version.major);
-            for text in [plain.as_str(), drop_it.as_str()] {
+            for text in [ordinary(name), drop_statement(name, shared.version.major)] {
                 outside
-                    .batch_execute(text)
+                    .batch_execute(&text)
                     .await
                     .map_err(failed(&format!("drop {name}, which a killed restore left")))?;
             }
             info!("dropped database {name}, which a killed restore had left");
+        }
+        for role in note
+            .roles
+            .iter()
+            .filter(|role| shared.roles.contains(*role))
+        {
+            let text = format!("DROP ROLE IF EXISTS {}", quote_identifier(role));
+            match outside.batch_execute(&text).await {
+                Ok(()) => info!("dropped role {role}, which a killed restore had made"),
+                // Somebody uses it by now.
+                Err(error) => warn!(
+                    "{}",
+                    failed(&format!("drop role {role}, which a killed restore made"))(error)
+                        .sentence()
+                ),
+            }
+        }
+        if note.in_place {
+            warn!(
+                "a restore was killed after its databases were in place: what it was to change of roles may be missing; restore again with --replace, or compare them with the backup"
+            );
         }
         outside
             .batch_execute(&drop_statement(first, shared.version.major))
@@ -241,14 +304,25 @@ pub(super) async fn sweep(outside: &Session, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
+/// Whether a database could be a first one that has no note yet.
+fn is_unmarked(name: &str, database: &SharedDatabase) -> bool {
+    let id = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix("_0"));
+    id.is_some_and(is_id) && database.comment.is_none() && database.sessions == 0
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The note of a first database, if it is one of ours in every way: its name, its comment, and names that fit both.
 fn left_over(first: &str, comment: Option<&str>) -> Option<Note> {
     let id = first.strip_prefix(PREFIX)?.strip_suffix("_0")?;
     let note: Note = serde_json::from_str(comment?).ok()?;
     let own = format!("{PREFIX}{id}_");
     let fits = note.pgvigil_restore == id
-        && id.len() == 8
-        && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && is_id(id)
         && note.databases.iter().all(|name| name.starts_with(&own));
     fits.then_some(note)
 }
