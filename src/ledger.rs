@@ -24,6 +24,8 @@ pub enum Job {
     Verify,
     /// A backup was to be restored and compared.
     Drill,
+    /// A backup was to be restored onto a server, by a person.
+    Restore,
 }
 
 /// How it ended.
@@ -70,6 +72,9 @@ pub struct Entry {
     /// What a drill measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillFacts>,
+    /// What a restore put where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreFacts>,
     /// The report of a drill, where it could be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<KeptReport>,
@@ -113,6 +118,22 @@ pub struct DrillFacts {
     pub phases: Vec<Phase>,
 }
 
+/// What a restore put where.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RestoreFacts {
+    /// The server: `host:port`.
+    pub target: String,
+    /// Databases, or `database: schema.table`, by their names there.
+    pub restored: Vec<String>,
+    /// Rows loaded.
+    pub rows: u64,
+    /// Wall time of loading.
+    pub restore_seconds: f64,
+    /// The backup of what was replaced, if one was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_backup: Option<String>,
+}
+
 /// A phase of a drill.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
@@ -124,7 +145,7 @@ pub struct Phase {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Backup, Self::Verify, Self::Drill];
+    pub const ALL: [Self; 4] = [Self::Backup, Self::Verify, Self::Drill, Self::Restore];
 }
 
 impl std::fmt::Display for Head {

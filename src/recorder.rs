@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{DrillFacts, Entry, Job, JobResult, KeptReport};
+use crate::ledger::{DrillFacts, Entry, Job, JobResult, KeptReport, RestoreFacts};
 use crate::pg::scratch::random_id;
 use crate::store;
 
@@ -43,6 +43,7 @@ impl Attempt {
             backup: None,
             backup_finished_at: None,
             drill: None,
+            restore: None,
             report: None,
         };
         Ok(Self {
@@ -78,6 +79,11 @@ impl Attempt {
     /// Adds what a drill measured.
     pub fn measured(&mut self, facts: DrillFacts) {
         self.entry.drill = Some(facts);
+    }
+
+    /// Adds what a restore put where.
+    pub fn restored(&mut self, facts: RestoreFacts) {
+        self.entry.restore = Some(facts);
     }
 
     /// Names the report of a drill.

@@ -142,6 +142,7 @@ pub const fn job_name(job: Job) -> &'static str {
         Job::Backup => "backup",
         Job::Verify => "verify",
         Job::Drill => "drill",
+        Job::Restore => "restore",
     }
 }
 
@@ -268,6 +269,8 @@ impl ServerStatus {
             Job::Backup => &mut self.backup,
             Job::Verify => &mut self.verify,
             Job::Drill => &mut self.drill,
+            // It says nothing of the backups to come.
+            Job::Restore => return,
         };
         history.count(entry);
         if let (Job::Drill, Some(facts)) = (entry.job, &entry.drill) {

@@ -182,7 +182,14 @@ fn attempts_text(attempts: &[Entry]) -> String {
         return "no attempts in this period\n".to_owned();
     }
     let header = [
-        "ENDED", "JOB", "BACKUP", "COMPARED", "TOOK", "RESULT", "REASON", "ID",
+        "ENDED",
+        "JOB",
+        "BACKUP",
+        "COMPARED OR RESTORED",
+        "TOOK",
+        "RESULT",
+        "REASON",
+        "ID",
     ];
     let rows: Vec<_> = attempts.iter().map(cells).collect();
     let mut text = render::table(&header, &rows);
@@ -216,6 +223,11 @@ fn cells(entry: &Entry) -> Vec<String> {
             facts.mismatches
         )
     });
+    let restored = entry.restore.as_ref().map(|facts| {
+        let into = format!("into {}: {}", facts.target, facts.restored.join(", "));
+        render::plain(&into)
+    });
+    let compared = restored.unwrap_or(compared);
     vec![
         time(entry.finished_at),
         job_name(entry.job).to_owned(),

@@ -3,6 +3,7 @@
 mod text;
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -12,10 +13,11 @@ use crate::backup::safety;
 use crate::catalog::DumpKind;
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{Job, JobResult};
+use crate::ledger::{Job, JobResult, RestoreFacts};
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
-use crate::restore::plan::{Plan, PreCheck};
+use crate::recorder::{Attempt, ledger_directory};
+use crate::restore::plan::{Action, ItemKind, Plan, PreCheck};
 use crate::restore::server::{self, Scope};
 use crate::restore::table::{self, Mode};
 use crate::store;
@@ -26,7 +28,7 @@ struct Begun<'a> {
     args: &'a Args,
     wanted: &'a Restore,
     server: Server,
-    path: std::path::PathBuf,
+    path: PathBuf,
     checked: Checked,
     target: Target,
     progress: Progress,
@@ -93,9 +95,22 @@ impl Begun<'_> {
         if !self.agreed(ready.plan())? {
             return Ok(());
         }
-        self.save(&target, what).await?;
         let plan = ready.plan().clone();
-        let done = terminal::watch(&self.progress, ready.apply(&self.progress)).await?;
+        let mut attempt = self.attempt(&plan)?;
+        let work = async {
+            let saved = self.save(&target, what).await?;
+            let done = terminal::watch(&self.progress, ready.apply(&self.progress)).await?;
+            attempt.restored(RestoreFacts {
+                restored: done.databases.clone(),
+                rows: done.rows,
+                restore_seconds: done.restore_seconds,
+                ..self.facts(&plan, saved)
+            });
+            Ok(done)
+        };
+        let result = work.await;
+        attempt.end(result.as_ref().err());
+        let done = result?;
         self.report(&plan, &done, &text::databases(&done))
     }
 
@@ -166,9 +181,27 @@ impl Begun<'_> {
         if !self.agreed(&plan)? {
             return Ok(());
         }
-        self.save(&self.target, what).await?;
-        let work = planned.apply(&self.target, &self.progress);
-        let done = terminal::watch(&self.progress, work).await?;
+        let mut attempt = self.attempt(&plan)?;
+        let made = plan.items.iter().filter(|item| {
+            item.kind == ItemKind::Table
+                && !matches!(item.action, Action::LeaveAlone | Action::Omit)
+        });
+        let restored = made.map(|item| format!("{into}: {}", item.name)).collect();
+        let work = async {
+            let saved = self.save(&self.target, what).await?;
+            let applying = planned.apply(&self.target, &self.progress);
+            let done = terminal::watch(&self.progress, applying).await?;
+            attempt.restored(RestoreFacts {
+                restored,
+                rows: done.rows,
+                restore_seconds: done.seconds,
+                ..self.facts(&plan, saved)
+            });
+            Ok(done)
+        };
+        let result = work.await;
+        attempt.end(result.as_ref().err());
+        let done = result?;
         self.report(&plan, &done, &text::tables(&done))
     }
 
@@ -306,9 +339,26 @@ impl Begun<'_> {
         Ok(true)
     }
 
-    async fn save(&self, target: &Target, what: Option<safety::What>) -> Result<()> {
+    /// Begins the ledger's entry.
+    fn attempt(&self, plan: &Plan) -> Result<Attempt> {
+        let directory = ledger_directory(&self.path, &self.server.directory);
+        let mut attempt = Attempt::begin(Job::Restore, &self.server.name, directory)?;
+        attempt.about(&self.path, verify::backup_time(&self.checked));
+        attempt.restored(self.facts(plan, None));
+        Ok(attempt)
+    }
+
+    fn facts(&self, plan: &Plan, saved: Option<PathBuf>) -> RestoreFacts {
+        RestoreFacts {
+            target: plan.target.name(),
+            safety_backup: saved.map(|path| path.display().to_string()),
+            ..RestoreFacts::default()
+        }
+    }
+
+    async fn save(&self, target: &Target, what: Option<safety::What>) -> Result<Option<PathBuf>> {
         let Some(what) = what.filter(|_| !self.wanted.no_safety_backup) else {
-            return Ok(());
+            return Ok(None);
         };
         let work = safety::run(&self.server, target, &what, &self.progress);
         let path = terminal::watch(&self.progress, work).await?;
@@ -319,7 +369,7 @@ impl Begun<'_> {
                 path.display()
             ))?;
         }
-        Ok(())
+        Ok(Some(path))
     }
 
     fn report(&self, plan: &Plan, done: &impl serde::Serialize, text: &str) -> Verb {

@@ -33,6 +33,7 @@ impl Plan {
     /// The plan of a server from `now` on.
     pub(super) fn new(server: &config::Server, now: DateTime<Utc>) -> Self {
         let schedules = PerJob {
+            restore: None,
             backup: server.backup.schedule.clone(),
             verify: server.verify.clone(),
             drill: server.drill.schedule.clone(),
@@ -89,6 +90,7 @@ impl Plan {
                 .map_or(Duration::ZERO, |schedule| schedule.expected_interval(now))
         };
         PerJob {
+            restore: Duration::ZERO,
             backup: interval(Job::Backup),
             verify: interval(Job::Verify),
             drill: interval(Job::Drill),

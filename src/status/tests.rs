@@ -44,6 +44,7 @@ pub(crate) fn entry(
         message: (!passed).then(|| "connect to <db>: refused".to_owned()),
         backup: backup.map(str::to_owned),
         backup_finished_at: None,
+        restore: None,
         drill: None,
         report: None,
     }

@@ -31,6 +31,8 @@ pub struct PerJob<T> {
     pub verify: T,
     /// Of drills.
     pub drill: T,
+    /// Of restores, which nobody schedules.
+    pub restore: T,
 }
 
 /// Everything known about one server.
@@ -78,6 +80,7 @@ impl<T> PerJob<T> {
             Job::Backup => &self.backup,
             Job::Verify => &self.verify,
             Job::Drill => &self.drill,
+            Job::Restore => &self.restore,
         }
     }
 
@@ -87,6 +90,7 @@ impl<T> PerJob<T> {
             Job::Backup => &mut self.backup,
             Job::Verify => &mut self.verify,
             Job::Drill => &mut self.drill,
+            Job::Restore => &mut self.restore,
         }
     }
 }

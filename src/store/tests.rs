@@ -39,6 +39,7 @@ fn entry() -> Entry {
         message: None,
         backup: None,
         backup_finished_at: None,
+        restore: None,
         drill: None,
         report: None,
     }

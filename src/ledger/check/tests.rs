@@ -20,6 +20,7 @@ pub(crate) fn entry(day: i64) -> Entry {
         message: (day % 3 == 0).then(|| "what \"they\" saw\n".to_owned()),
         backup: Some("b.sql.gz".into()),
         backup_finished_at: None,
+        restore: None,
         drill: None,
         report: None,
     }
