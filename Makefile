@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test lint bench
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -24,3 +24,9 @@ test: ## Run all tests; ARGS="..." goes to `cargo test`
 lint: ## Check the format and the lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+
+bench: ## Restore about 1 GB with pgvigil, psql and pg_restore, and compare; needs an idle machine, 10 GB in TMPDIR, and 10 minutes
+	@.ci/install bench
+	cargo build --release --locked
+	PGVIGIL="$(TARGET_DIR)/release/pgvigil" tests/bench/restore $(ARGS)
