@@ -3,6 +3,7 @@
 use super::outline::{self, Outline};
 use super::{Planned, Request, Scope, Work};
 use crate::catalog::{Catalog, Database, DumpKind};
+use crate::config::units::format_bytes;
 use crate::error::Result;
 use crate::pg::connect::Target;
 use crate::pg::shared::{self, Shared, SharedDatabase};
@@ -179,10 +180,10 @@ impl Planning<'_> {
             self.plan.rows += database.rows();
             self.plan.bytes += database.range.length;
             let loads = format!(
-                "{} tables, {} rows, {} bytes of dump text",
+                "{} tables, {} rows, {} of dump text",
                 database.tables.len(),
                 database.rows(),
-                database.range.length
+                format_bytes(database.range.length)
             );
             let there = self.shared.databases.get(into);
             let loses = match there {
@@ -229,8 +230,9 @@ impl Planning<'_> {
             return Ok(false);
         }
         let detail = format!(
-            "{loads}; the one there has {} bytes and {} connections, which will be ended",
-            old.bytes, old.sessions
+            "{loads}; the one there has {} and {} connections, which will be ended",
+            format_bytes(old.bytes),
+            old.sessions
         );
         self.item(ItemKind::Database, name, Action::Replace, detail);
         if !self.request.replace {
@@ -240,8 +242,8 @@ impl Planning<'_> {
                 "choose a new name beside it with --as"
             };
             self.refuse(format!(
-                "database {name} is on the target already, with {} bytes; allow it to be replaced with --replace, or {beside}",
-                old.bytes
+                "database {name} is on the target already, with {}; allow it to be replaced with --replace, or {beside}",
+                format_bytes(old.bytes)
             ));
         }
         if !old.slots.is_empty() {
@@ -270,8 +272,9 @@ impl Planning<'_> {
             .collect();
         for (name, database) in stay {
             let detail = format!(
-                "not touched: {} bytes, {} connections",
-                database.bytes, database.sessions
+                "not touched: {}, {} connections",
+                format_bytes(database.bytes),
+                database.sessions
             );
             self.item(ItemKind::Database, name, Action::LeaveAlone, detail);
         }

@@ -3,6 +3,7 @@
 use super::live::LiveTable;
 use super::name::Name;
 use super::{Mode, Planned, Task};
+use crate::config::units::format_bytes;
 use crate::restore::plan::{Action, Item, ItemKind, Plan};
 
 impl Planned {
@@ -92,7 +93,13 @@ fn item(
 
 fn size(table: &LiveTable) -> String {
     match table.rows {
-        Some(rows) => format!("about {rows} rows, {} bytes with indexes", table.bytes),
-        None => format!("{} bytes with indexes, rows not counted yet", table.bytes),
+        Some(rows) => format!(
+            "about {rows} rows, {} with indexes",
+            format_bytes(u64::try_from(table.bytes).unwrap_or(0))
+        ),
+        None => format!(
+            "{} with indexes, rows not counted yet",
+            format_bytes(u64::try_from(table.bytes).unwrap_or(0))
+        ),
     }
 }
