@@ -229,6 +229,12 @@ impl Maker<'_> {
         self.roots.get(root).is_some_and(Option::is_some)
     }
 
+    fn is_statistics(&self, name: &Name) -> bool {
+        self.definitions.all.iter().any(|defined| {
+            defined.part.on == *name && matches!(defined.part.kind, Kind::Statistics(_))
+        })
+    }
+
     fn add(&mut self, defined: &Defined) {
         let on = &defined.part.on;
         let renamed = self.is_renamed(on);
@@ -239,7 +245,8 @@ impl Maker<'_> {
             }
             Kind::Sequence | Kind::OwnedBy(_) | Kind::Identity(_) | Kind::Setting => true,
             Kind::Attach(partition) if self.is_chosen(partition) => true,
-            Kind::Owner(role) if self.may_own(on, role) => true,
+            // A statistics object is made behind the rows, and has its owner from then on.
+            Kind::Owner(role) if self.may_own(on, role) => !self.is_statistics(on),
             Kind::Attach(_) | Kind::Owner(_) | Kind::ForeignTable | Kind::Insert => return,
             Kind::AttachIndex(index) => {
                 if self
