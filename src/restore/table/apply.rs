@@ -65,14 +65,14 @@ impl Planned {
             progress,
         )
         .await?;
-        let mut done = match Box::pin(self.transact(&work)).await {
+        let (mut done, id) = match Box::pin(self.transact(&work)).await {
             Ok(done) => done,
             Err(failure) => {
                 work.roll_back().await;
                 return Err(failure.also(&format!("nothing in database {into} has changed")));
             }
         };
-        work.commit(target, into).await?;
+        work.commit(&id, target, into).await?;
         done.seconds = began.elapsed().as_secs_f64();
         Ok(done)
     }
@@ -82,7 +82,7 @@ impl Planned {
         self.loads.iter().map(|load| load.table.bytes).sum()
     }
 
-    async fn transact(&self, work: &Work<'_>) -> Result<Done> {
+    async fn transact(&self, work: &Work<'_>) -> Result<(Done, String)> {
         let (rows, moved) = match &self.work {
             Task::Make { made, dropped } => self.make(work, made, dropped).await?,
             Task::Fill { fill, empty } => Box::pin(self.fill(work, fill, *empty)).await?,
@@ -96,13 +96,14 @@ impl Planned {
             name: load.into.to_string(),
             rows: *rows,
         });
-        Ok(Done {
+        let done = Done {
             tables: tables.collect(),
             rows: rows.iter().sum(),
             seconds: 0.0,
             sequences: moved.iter().map(ToString::to_string).collect(),
             notes,
-        })
+        };
+        Ok((done, work.id().await?))
     }
 
     async fn load(&self, work: &Work<'_>) -> Result<Vec<u64>> {
@@ -195,8 +196,10 @@ impl Planned {
         work.progress.stage("check", 0);
         Box::pin(foreign_keys::check(work, &keys)).await?;
         let mut moved = Vec::new();
-        for name in &names {
-            if let Some(table) = live.get(name) {
+        // A partitioned table has no rows here, but the sequences.
+        let with_sequences = live::tables(&work.session, &self.tables).await?;
+        for name in &self.tables {
+            if let Some(table) = with_sequences.get(name) {
                 moved.extend(Box::pin(sequences::advance(work, table, &self.sequences)).await?);
             }
         }

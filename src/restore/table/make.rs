@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::choose::Choice;
 use super::definitions::{Defined, Definitions};
+use super::family::Family;
 use super::name::{Name, Taken, behind, fitting};
 use super::rewrite::Renames;
 use super::statement::{Kind, Subject};
@@ -71,6 +72,7 @@ pub(super) fn make(
     choice: &Choice,
     roots: &Roots,
     definitions: &Definitions,
+    family: &Family,
     mut facts: Facts,
 ) -> Result<Made> {
     let mut made = Made::default();
@@ -92,8 +94,11 @@ pub(super) fn make(
         choice,
         roots,
         definitions,
+        family,
         facts: &facts,
         owners: &owners,
+        foreign_keys: definitions.foreign_keys(),
+        statistics: statistics(definitions),
         left_out: HashSet::new(),
         made,
     };
@@ -113,28 +118,28 @@ fn name_all(
     facts: &mut Facts,
 ) {
     let owners = definitions.owners();
-    let mut owned: Vec<(&Name, &Name)> = owners.iter().collect();
-    owned.sort();
-    let mut new_roots: Vec<(&Name, Name)> = Vec::new();
+    let mut owned: HashMap<&Name, Vec<&Name>> = HashMap::new();
+    for (name, table) in &owners {
+        owned.entry(table).or_default().push(name);
+    }
+    owned.values_mut().for_each(|names| names.sort());
+    let mut new_roots: HashMap<&Name, Name> = HashMap::new();
     for root in &choice.roots {
         let new = roots.get(root).cloned().flatten();
         let name = new.clone().unwrap_or_else(|| root.clone());
         if !facts.schemas.contains(&name.schema) {
-            made.refusals.push(format!(
-                "table {root}: the live database has no schema {}: create it first",
-                name.schema
-            ));
+            made.refusals.push(no_schema(root, &name));
         } else if facts.taken.has(&name) {
             made.refusals.push(format!(
                 "table {root}: {name} is there already: choose another name with --as"
             ));
         }
         facts.taken.add(&name);
-        new_roots.push((root, name));
+        new_roots.insert(root, name);
     }
     for table in &choice.all {
-        let root = definitions.root(table, &choice.all);
-        let Some((_, new_root)) = new_roots.iter().find(|(known, _)| *known == root) else {
+        let root = choice.root_of.get(table).unwrap_or(table);
+        let Some(new_root) = new_roots.get(root) else {
             continue;
         };
         let renamed = roots.get(root).is_some_and(Option::is_some);
@@ -146,11 +151,20 @@ fn name_all(
         } else if table == root {
             new_root.clone()
         } else {
-            derived(facts, &new_root.schema, (root, new_root), &table.name)
+            // A partition stays in its schema, unless its table goes to another one.
+            let moved = new_root.schema != root.schema;
+            let schema = if moved {
+                &new_root.schema
+            } else {
+                &table.schema
+            };
+            derived(facts, schema, (root, new_root), &table.name)
         };
+        if table != root && !facts.schemas.contains(&new.schema) {
+            made.refusals.push(no_schema(table, &new));
+        }
         made.tables.push(new.clone());
-        let own = owned.iter().filter(|(_, owner)| *owner == table);
-        for (name, _) in own {
+        for name in owned.get(table).into_iter().flatten() {
             if renamed {
                 let new = derived(facts, &new.schema, (table, &new), &name.name);
                 made.renames.relations.insert((*name).clone(), new);
@@ -184,6 +198,13 @@ fn name_all(
     }
 }
 
+fn no_schema(table: &Name, new: &Name) -> String {
+    format!(
+        "table {table}: the live database has no schema {}: create it first",
+        new.schema
+    )
+}
+
 /// A name that stays must be free.
 fn keep(made: &mut Made, facts: &mut Facts, name: &Name) {
     if facts.taken.has(name) {
@@ -202,12 +223,22 @@ fn derived(facts: &mut Facts, schema: &str, (old, new): (&Name, &Name), name: &s
     }
 }
 
+fn statistics(definitions: &Definitions) -> HashSet<&Name> {
+    let all = definitions.all.iter();
+    all.filter(|defined| matches!(defined.part.kind, Kind::Statistics(_)))
+        .map(|defined| &defined.part.on)
+        .collect()
+}
+
 struct Maker<'a> {
     choice: &'a Choice,
     roots: &'a Roots,
     definitions: &'a Definitions,
+    family: &'a Family,
     facts: &'a Facts,
     owners: &'a HashMap<Name, Name>,
+    foreign_keys: HashSet<(&'a Name, &'a str)>,
+    statistics: HashSet<&'a Name>,
     /// Foreign keys that are not made.
     left_out: HashSet<(Name, String)>,
     made: Made,
@@ -219,20 +250,14 @@ impl Maker<'_> {
     }
 
     fn is_chosen(&self, name: &Name) -> bool {
-        self.choice.all.contains(name)
+        self.choice.root_of.contains_key(name)
     }
 
     /// Whether the table that a statement is about gets another name.
     fn is_renamed(&self, on: &Name) -> bool {
         let table = self.owners.get(on).unwrap_or(on);
-        let root = self.definitions.root(table, &self.choice.all);
+        let root = self.choice.root_of.get(table).unwrap_or(table);
         self.roots.get(root).is_some_and(Option::is_some)
-    }
-
-    fn is_statistics(&self, name: &Name) -> bool {
-        self.definitions.all.iter().any(|defined| {
-            defined.part.on == *name && matches!(defined.part.kind, Kind::Statistics(_))
-        })
     }
 
     fn add(&mut self, defined: &Defined) {
@@ -246,7 +271,7 @@ impl Maker<'_> {
             Kind::Sequence | Kind::OwnedBy(_) | Kind::Identity(_) | Kind::Setting => true,
             Kind::Attach(partition) if self.is_chosen(partition) => true,
             // A statistics object is made behind the rows, and has its owner from then on.
-            Kind::Owner(role) if self.may_own(on, role) => !self.is_statistics(on),
+            Kind::Owner(role) if self.may_own(on, role) => !self.statistics.contains(on),
             Kind::Attach(_) | Kind::Owner(_) | Kind::ForeignTable | Kind::Insert => return,
             Kind::AttachIndex(index) => {
                 if self
@@ -269,7 +294,7 @@ impl Maker<'_> {
             Kind::Comment(Subject::Constraint(name)) => {
                 let key = (on.clone(), name.clone());
                 if self.left_out.contains(&key)
-                    || renamed && self.definitions.is_on_foreign_key(&defined.part)
+                    || renamed && self.foreign_keys.contains(&(on, name.as_str()))
                 {
                     return;
                 }
@@ -362,13 +387,13 @@ impl Maker<'_> {
             }
         }
         let parent = self
-            .definitions
-            .attached()
-            .find(|(parent, partition)| *partition == on && !self.is_chosen(parent));
-        if let Some((parent, _)) = parent {
+            .family
+            .parent(on)
+            .filter(|parent| !self.is_chosen(parent));
+        if let Some(parent) = parent {
+            let attach = parent.quoted();
             self.note(format!(
-                "table {on} is a partition of table {parent} in the backup; it becomes a table of its own: see ALTER TABLE {} ATTACH PARTITION",
-                parent.quoted()
+                "table {on} is a partition of table {parent} in the backup; it becomes a table of its own: see ALTER TABLE {attach} ATTACH PARTITION"
             ));
         }
     }

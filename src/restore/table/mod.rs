@@ -19,6 +19,7 @@ mod apply;
 mod choose;
 mod definitions;
 mod describe;
+mod family;
 mod fill;
 mod foreign_keys;
 mod live;
@@ -94,6 +95,8 @@ pub struct Planned {
     encoding: String,
     work: Task,
     loads: Vec<Load>,
+    /// All tables that are meant, partitioned ones without rows of their own among them.
+    tables: Vec<Name>,
     /// Values of sequences in the backup.
     sequences: Vec<Sequence>,
     /// Live tables that are replaced, filled, or left beside the new ones.

@@ -28,7 +28,10 @@ fn a_table_comes_beside_the_live_one_with_its_whole_definition() {
              alter index by_twice rename to by_twice_restored; alter statistics orders_stats rename to orders_restored_stats",
         );
         let only = ["-t", "orders_restored"];
-        assert_same(&original.dump(&only), &shop.dump(&only));
+        assert_same(
+            &without_names_of_not_null(&original.dump(&only)),
+            &shop.dump(&only),
+        );
         assert_eq!(
             shop.psql("select count(*) from orders"),
             "0",
@@ -42,6 +45,12 @@ fn a_table_comes_beside_the_live_one_with_its_whole_definition() {
         );
         assert_eq!(shop.psql("select has_table_privilege('clerk', 'secrets', 'select'), has_table_privilege('reader', 'orders_restored', 'select')"), "t|t");
     }
+}
+
+/// From version 18 on these have names, which stay when a table is renamed.
+fn without_names_of_not_null(dump: &str) -> String {
+    dump.replace(" CONSTRAINT orders_id_not_null NOT NULL", " NOT NULL")
+        .replace(" CONSTRAINT orders_at_not_null NOT NULL", " NOT NULL")
 }
 
 #[test]
@@ -192,7 +201,7 @@ fn a_table_that_is_gone_comes_back_as_it_was() {
     for stand in both() {
         let shop = stand.shop();
         let before = shop.dump(&[]);
-        shop.psql("drop table secrets, launches, events, pair_refs");
+        shop.psql("drop table secrets, launches, events, pair_refs, pairs, items");
         shop.run(&[
             "--table",
             "secrets",
@@ -202,6 +211,10 @@ fn a_table_that_is_gone_comes_back_as_it_was() {
             "events",
             "--table",
             "pair_refs",
+            "--table",
+            "pairs",
+            "--table",
+            "items",
         ])
         .exits(0);
         // Whole tables are made in another order than they were, which a dump by name does not show.
