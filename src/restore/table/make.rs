@@ -7,7 +7,7 @@ use super::definitions::{Defined, Definitions};
 use super::family::Family;
 use super::name::{Name, Taken, behind, fitting};
 use super::rewrite::Renames;
-use super::statement::{Kind, Subject};
+use super::statement::{Kind, Subject, read};
 use crate::error::{Failure, FailureKind, Result};
 
 /// What is behind the name of a table that is restored beside the live one.
@@ -102,6 +102,11 @@ pub(super) fn make(
         left_out: HashSet::new(),
         made,
     };
+    for defined in &about {
+        if let Kind::ForeignKey(name, to) = &defined.part.kind {
+            maker.target(&defined.part.on, name, to);
+        }
+    }
     for defined in about {
         maker.add(defined);
     }
@@ -320,8 +325,8 @@ impl Maker<'_> {
             {
                 return self.not_beside(on, &defined.part.kind);
             }
-            Kind::ForeignKey(name, to) => {
-                if !self.has_target(on, name, to) {
+            Kind::ForeignKey(name, _) => {
+                if self.left_out.contains(&(on.clone(), name.clone())) {
                     return;
                 }
                 false
@@ -345,7 +350,11 @@ impl Maker<'_> {
         } else {
             renames.apply(&defined.text, &defined.part)
         };
-        if !defined.part.readable && text != defined.text {
+        // Whatever became of the text, what has another name must be about that: never about the live table.
+        let new = renames.of(&defined.part.on);
+        let about_new = read(&text).is_some_and(|part| part.on == new);
+        let renamed = self.is_renamed(&defined.part.on);
+        if renamed && (!defined.part.readable || !about_new || new == defined.part.on) {
             self.made.refusals.push(format!(
                 "table {}: names in {:?} cannot all be read, so it cannot get another name",
                 defined.part.on,
@@ -443,16 +452,15 @@ impl Maker<'_> {
         ));
     }
 
-    /// Whether the table that a foreign key points to will be there.
-    fn has_target(&mut self, on: &Name, name: &str, to: &Name) -> bool {
+    /// Leaves a foreign key out if the table that it points to will not be there.
+    fn target(&mut self, on: &Name, name: &str, to: &Name) {
         let there = self.facts.tables.contains(to) || self.is_chosen(to) && !self.is_renamed(to);
-        if !there {
+        if !there && !self.is_renamed(on) {
             self.left_out.insert((on.clone(), name.to_owned()));
             self.note(format!(
                 "foreign key {name} of table {on} is left out: the live database has no table {to}"
             ));
         }
-        there
     }
 
     /// Keys of other tables that pointed to a table which is made under its own name.

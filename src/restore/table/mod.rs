@@ -101,8 +101,6 @@ pub struct Planned {
     sequences: Vec<Sequence>,
     /// Live tables that are replaced, filled, or left beside the new ones.
     live: Vec<LiveTable>,
-    /// Partitions of theirs, whose rows go with those of their table.
-    live_partitions: Vec<Name>,
     notes: Vec<String>,
     refusals: Vec<String>,
 }
@@ -120,21 +118,11 @@ impl Planned {
     /// Live tables whose rows go: (schema, table), for a backup of them before that.
     pub fn tables_to_save(&self) -> Vec<(String, String)> {
         let gone = match &self.work {
-            Task::Make { dropped, .. } => dropped.clone(),
-            Task::Fill { fill, empty: true } => fill
-                .truncated
-                .iter()
-                .chain(&fill.deleted)
-                .cloned()
-                .collect(),
-            Task::Fill { .. } => return Vec::new(),
+            Task::Make { dropped, .. } => !dropped.is_empty(),
+            Task::Fill { empty, .. } => *empty,
         };
-        if gone.is_empty() {
-            return Vec::new();
-        }
-        gone.into_iter()
-            .chain(self.live_partitions.iter().cloned())
-            .map(|name| (name.schema, name.name))
+        let live = self.live.iter().filter(|_| gone);
+        live.map(|table| (table.name.schema.clone(), table.name.name.clone()))
             .collect()
     }
 

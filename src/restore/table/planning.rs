@@ -171,7 +171,6 @@ impl Planning<'_> {
             sequences: self.section.sequences.clone(),
             tables: self.choice.all.clone(),
             live,
-            live_partitions: Vec::new(),
             notes: self.choice.notes.clone(),
             refusals: self.choice.refusals.clone(),
         }
@@ -192,10 +191,8 @@ impl Planning<'_> {
             .iter()
             .filter_map(|name| live.get(name).cloned())
             .collect();
-        let mut partitions = Vec::new();
         if replace {
-            partitions = self
-                .may_go(&there, &mut facts, &mut notes, &mut refusals)
+            self.may_go(&there, &mut facts, &mut notes, &mut refusals)
                 .await?;
         }
         let beside = |root: &Name| {
@@ -228,7 +225,6 @@ impl Planning<'_> {
             dropped,
         };
         let mut planned = self.planned(work, loads, there);
-        planned.live_partitions = partitions;
         planned.notes.append(&mut notes);
         planned.refusals.append(&mut refusals);
         Ok(planned)
@@ -295,7 +291,7 @@ impl Planning<'_> {
         facts: &mut Facts,
         notes: &mut Vec<String>,
         refusals: &mut Vec<String>,
-    ) -> Result<Vec<Name>> {
+    ) -> Result<()> {
         for root in &self.choice.roots {
             if !there.iter().any(|table| table.name == *root) {
                 refusals.push(format!(
@@ -341,28 +337,39 @@ impl Planning<'_> {
         for name in live::owned(self.session, &oids).await? {
             facts.taken.give_back(&name);
         }
+        Ok(())
+    }
+
+    /// Live partitions that are not restored.
+    async fn more_partitions(&self, oids: &[u32]) -> Result<Vec<Name>> {
+        let mut partitions = live::partitions(self.session, oids).await?;
+        partitions.retain(|name| !self.choice.root_of.contains_key(name));
         Ok(partitions)
     }
 
     async fn fill(&self) -> Result<Planned> {
         let tables = self.tables();
         let names: Vec<Name> = tables.iter().map(|table| name_of(table)).collect();
-        let live = live::tables(self.session, &names).await?;
-        let oids: Vec<u32> = live.values().map(|table| table.oid).collect();
+        let live = live::tables(self.session, &self.choice.all).await?;
+        let all: Vec<&LiveTable> = live.values().collect();
+        let oids: Vec<u32> = all.iter().map(|table| table.oid).collect();
         let empty = self.request.mode == Mode::Truncate;
-        let partitions = live::partitions(self.session, &oids).await?;
-        let more: Vec<Name> = partitions
+        // Rows that come through a partitioned table take the place of those of all its partitions.
+        let through: Vec<u32> = all
             .iter()
-            .filter(|name| !self.choice.root_of.contains_key(name))
-            .cloned()
+            .filter(|table| table.kind == "p" && names.contains(&table.name))
+            .map(|table| table.oid)
             .collect();
+        let emptied = self.more_partitions(&through).await?;
+        let mut stay = self.more_partitions(&oids).await?;
+        stay.retain(|name| !emptied.contains(name));
         let fill = fill::fill(
             &tables,
             &fill::Live {
                 tables: &live,
                 pointing: &live::pointing(self.session, &oids).await?,
                 periods: &live::periods(self.session, self.major, &oids).await?,
-                more_partitions: if empty { &more } else { &[] },
+                more_partitions: if empty { &emptied } else { &[] },
                 rights: live::rights(self.session, self.major).await?,
             },
             empty,
@@ -382,9 +389,14 @@ impl Planning<'_> {
         there.sort_by(|one, other| one.name.cmp(&other.name));
         let (notes, refusals) = (fill.notes.clone(), fill.refusals.clone());
         let mut planned = self.planned(Task::Fill { fill, empty }, loads, there);
-        planned.live_partitions = partitions;
         planned.notes.extend(notes);
         planned.refusals.extend(refusals);
+        if !stay.is_empty() {
+            planned.notes.push(format!(
+                "partitions that the backup does not have stay as they are: {}",
+                list(&stay)
+            ));
+        }
         if !empty {
             planned.notes.push(
                 "content is compared as it is sent: the tables hold other rows too".to_owned(),

@@ -132,7 +132,10 @@ fn names_of_every_kind_fit() {
 fn partitions_come_with_their_table() {
     for stand in both() {
         let shop = stand.shop();
-        let done = shop.restores(&["--table", "events", "--table", "moods"], &["*_restored*"]);
+        let done = shop.restores(
+            &["--table", "events", "--table", "moods"],
+            &["*_restored*", "archive.*_restored*"],
+        );
         assert!(
             done.stdout.contains("1000 rows") || done.stdout.contains("1 000 rows"),
             "{}",

@@ -120,7 +120,7 @@ fn a_foreign_key_to_another_table_holds_or_nothing_happens() {
 fn sequences_go_on_and_never_back() {
     for stand in both() {
         let shop = stand.shop();
-        shop.psql("truncate tickets, queue, launches restart identity; alter sequence queue_id_seq restart with 700");
+        shop.psql("truncate tickets, queue, launches, log restart identity; alter sequence queue_id_seq restart with 700");
         shop.restores(
             &[
                 "--table",
@@ -129,12 +129,21 @@ fn sequences_go_on_and_never_back() {
                 "queue",
                 "--table",
                 "launches",
+                "--table",
+                "log",
                 "--truncate",
             ],
-            &["tickets", "queue", "launches", "countdown", "*_id_seq"],
+            &[
+                "tickets",
+                "queue",
+                "launches",
+                "log*",
+                "countdown",
+                "*_id_seq",
+            ],
         );
-        shop.psql("insert into tickets default values; insert into queue default values; insert into launches default values");
-        assert_eq!(shop.psql("select (select max(id) from tickets), (select max(id) from queue), (select min(id) from launches)"), "31|700|95");
+        shop.psql("insert into tickets default values; insert into queue default values; insert into launches default values; insert into log (day) values ('2024-01-01')");
+        assert_eq!(shop.psql("select (select max(id) from tickets), (select max(id) from queue), (select min(id) from launches), (select max(id) from log)"), "31|700|95|8");
     }
 }
 

@@ -75,6 +75,10 @@ CREATE TABLE public.moods_0 PARTITION OF public.moods FOR VALUES WITH (MODULUS 2
 CREATE TABLE public.moods_1 PARTITION OF public.moods FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO public.moods SELECT CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'sad' END::public.mood, i FROM generate_series(1, 100) AS i;
 
+CREATE TABLE public.log (id bigserial, day date) PARTITION BY RANGE (day);
+CREATE TABLE public.log_2024 PARTITION OF public.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+INSERT INTO public.log (day) SELECT '2024-02-03' FROM generate_series(1, 7);
+
 CREATE TABLE public.parent (a integer, b text);
 CREATE TABLE public.child (c integer) INHERITS (public.parent);
 INSERT INTO public.parent VALUES (1, 'parent');

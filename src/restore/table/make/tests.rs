@@ -143,6 +143,8 @@ fn a_key_to_a_table_that_is_gone_is_left_out_with_its_comment() {
             .any(|run| run.text.contains("ADD CONSTRAINT t_fkey"))
     };
     assert!(!said(&made.after));
+    let comment = |run: &Run| run.text.starts_with("COMMENT ON CONSTRAINT");
+    assert!(!made.after.iter().any(comment));
     assert!(made.notes.iter().any(|note| note.contains("no table s.o")));
 }
 
