@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::definitions::Definitions;
 use super::family::Family;
 use super::name::Name;
+use super::part::Kind;
 use super::pattern::Pattern;
-use super::statement::Kind;
 use crate::catalog::{Database, Table};
 use crate::error::{Failure, FailureKind, Result};
 

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::name::Name;
-use super::statement::{Kind, Part, read};
+use super::part::{Kind, Part};
+use super::statement::read;
 use crate::error::{Failure, FailureKind, Result};
 use crate::sql::encoding::decode;
 use crate::sql::statement::{self, Statement, shown};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::definitions::Definitions;
 use super::name::Name;
-use super::statement::Kind;
+use super::part::Kind;
 
 /// Tables and their partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

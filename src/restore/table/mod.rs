@@ -26,6 +26,8 @@ mod live;
 mod load;
 mod make;
 pub mod name;
+mod naming;
+mod part;
 pub mod pattern;
 mod planning;
 mod rewrite;

@@ -10,9 +10,9 @@ use super::live::{self, LiveTable};
 use super::load::{Compare, Load};
 use super::make::{self, Facts, Roots};
 use super::name::Name;
+use super::part::Kind;
 use super::pattern::Pattern;
-use super::statement::Kind;
-use super::{Mode, Planned, Request, Task, source, work};
+use super::{Mode, Planned, Request, Task, naming, source, work};
 use crate::catalog::{Catalog, Database, Table};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
@@ -197,7 +197,7 @@ impl Planning<'_> {
         }
         let beside = |root: &Name| {
             let new = rename.is_some() || live.contains_key(root);
-            (!replace && new).then(|| make::beside(root, rename.as_ref()))
+            (!replace && new).then(|| naming::beside(root, rename.as_ref()))
         };
         let roots: Roots = self
             .choice
