@@ -93,6 +93,9 @@ pub(super) async fn run(args: &Args, wanted: &Restore) -> Verb {
             "restored {rows} in {}\n",
             render::seconds(done.seconds)
         ));
+        for note in &done.notes {
+            text.push_str(&format!("  note: {}\n", render::plain(note)));
+        }
         terminal::print(&text)?;
     }
     Ok(())

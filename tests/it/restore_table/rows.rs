@@ -86,6 +86,54 @@ fn a_foreign_key_of_another_table_holds_or_nothing_happens() {
 }
 
 #[test]
+fn foreign_keys_of_every_kind_are_asked_as_they_mean_it() {
+    for stand in both() {
+        let shop = stand.shop();
+        // To a partitioned table: PostgreSQL keeps a copy of the key for each partition, and the row is in one of them only.
+        shop.psql(
+            "create table notes (id integer, day date, what text, foreign key (id, day, what) references events); \
+             insert into notes select id, day, what from events limit 50",
+        );
+        shop.restores(
+            &["--table", "events", "--truncate"],
+            &["events*", "rest_of_2024"],
+        );
+        shop.psql("insert into events values (7777, '2025-02-03', 'a'); insert into notes values (7777, '2025-02-03', 'a')");
+        shop.fails(
+            &["--table", "events", "--truncate"],
+            3,
+            &["1 rows of table public.notes point to no row of table public.events"],
+        );
+        // Of a partitioned table.
+        shop.psql("drop table notes; create table days (day date primary key); insert into days select distinct day from events; \
+                   alter table events add foreign key (day) references days");
+        shop.restores(
+            &["--table", "events", "--truncate"],
+            &["events*", "rest_of_2024"],
+        );
+        shop.psql("truncate events; delete from days where day = '2025-01-05'");
+        shop.fails(
+            &["--table", "events", "--truncate"],
+            3,
+            &["point to no row of table public.days", "events_day_fkey"],
+        );
+        // MATCH FULL takes no NULL beside a value; a key that was never valid is nobody's promise.
+        let again = "alter table pair_refs drop constraint pair_refs_x_y_fkey; alter table pair_refs add foreign key (x, y) references pairs match full";
+        shop.psql(&format!("truncate pair_refs; {again}"));
+        shop.fails(
+            &["--table", "pair_refs", "--append"],
+            3,
+            &["2 rows of table public.pair_refs"],
+        );
+        shop.psql(&format!("{again} not valid"));
+        shop.restores(&["--table", "pair_refs", "--append"], &["pair_refs"]);
+        // To itself.
+        shop.psql("alter table tickets add constraint up foreign key (id) references tickets");
+        shop.restores(&["--table", "tickets", "--truncate"], &["tickets"]);
+    }
+}
+
+#[test]
 fn a_foreign_key_to_another_table_holds_or_nothing_happens() {
     for stand in both() {
         let shop = stand.shop();
