@@ -40,6 +40,12 @@ pub struct DoneTable {
     pub rows: u64,
 }
 
+/// Rows of each table, and what could not be compared as usual.
+struct Loaded {
+    rows: Vec<u64>,
+    notes: Vec<String>,
+}
+
 impl Planned {
     /// Does what was planned. After a failure nothing on the target has changed.
     pub async fn apply(&self, target: &Target, progress: &Progress) -> Result<Done> {
@@ -55,7 +61,7 @@ impl Planned {
             return Err(Failure::new(FailureKind::Usage, what));
         }
         let began = Instant::now();
-        progress.stage("restore", self.bytes());
+        progress.stage("lock", 0);
         let into = &self.request.into;
         let work = Work::begin(
             target,
@@ -83,12 +89,11 @@ impl Planned {
     }
 
     async fn transact(&self, work: &Work<'_>) -> Result<(Done, String)> {
-        let (rows, moved) = match &self.work {
+        let (loaded, moved) = match &self.work {
             Task::Make { made, dropped } => self.make(work, made, dropped).await?,
             Task::Fill { fill, empty } => Box::pin(self.fill(work, fill, *empty)).await?,
         };
-        let settings_known = self.request.settings.is_some();
-        let notes = load::compare(work, &self.loads, &self.encoding, settings_known).await?;
+        let Loaded { rows, notes } = loaded;
         // What the tables' own constraints have put off would otherwise fail the commit.
         work.run("check what is deferred", "set constraints all immediate")
             .await?;
@@ -106,13 +111,19 @@ impl Planned {
         Ok((done, work.id().await?))
     }
 
-    async fn load(&self, work: &Work<'_>) -> Result<Vec<u64>> {
+    /// Loads the rows and reads them back. That comes before row level security is there, which could hide them.
+    async fn load(&self, work: &Work<'_>) -> Result<Loaded> {
+        work.progress.stage("restore", self.bytes());
         let runs = self.loads.iter().enumerate().flat_map(|(number, load)| {
             let ranges = load.table.data.iter();
             ranges.map(move |range| (*range, number))
         });
-        let rows = Rows::read(&self.request.archive, runs.collect());
-        Box::pin(load::load(work, &self.loads, &self.encoding, rows)).await
+        let archive = Rows::read(&self.request.archive, runs.collect());
+        let rows = Box::pin(load::load(work, &self.loads, &self.encoding, archive)).await?;
+        work.progress.stage("compare", self.bytes());
+        let settings_known = self.request.settings.is_some();
+        let notes = load::compare(work, &self.loads, &self.encoding, settings_known).await?;
+        Ok(Loaded { rows, notes })
     }
 
     async fn make(
@@ -120,7 +131,7 @@ impl Planned {
         work: &Work<'_>,
         made: &Made,
         dropped: &[Name],
-    ) -> Result<(Vec<u64>, Vec<Name>)> {
+    ) -> Result<(Loaded, Vec<Name>)> {
         if !dropped.is_empty() {
             let names: Vec<_> = dropped.iter().map(Name::quoted).collect();
             let names = names.join(", ");
@@ -154,16 +165,10 @@ impl Planned {
         }
         work.progress.stage("indexes and constraints", 0);
         run_all(work, &made.after).await?;
-        work.progress.stage("compare", self.bytes());
         Ok((rows, set))
     }
 
-    async fn fill(
-        &self,
-        work: &Work<'_>,
-        fill: &Fill,
-        empty: bool,
-    ) -> Result<(Vec<u64>, Vec<Name>)> {
+    async fn fill(&self, work: &Work<'_>, fill: &Fill, empty: bool) -> Result<(Loaded, Vec<Name>)> {
         let names: Vec<Name> = self.loads.iter().map(|load| load.into.clone()).collect();
         let mode = if empty {
             "access exclusive"
@@ -203,7 +208,6 @@ impl Planned {
                 moved.extend(Box::pin(sequences::advance(work, table, &self.sequences)).await?);
             }
         }
-        work.progress.stage("compare", self.bytes());
         Ok((rows, moved))
     }
 

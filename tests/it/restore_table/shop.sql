@@ -79,6 +79,9 @@ CREATE TABLE public.log (id bigserial, day date) PARTITION BY RANGE (day);
 CREATE TABLE public.log_2024 PARTITION OF public.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
 INSERT INTO public.log (day) SELECT '2024-02-03' FROM generate_series(1, 7);
 
+CREATE TABLE public.nothing ();
+INSERT INTO public.nothing SELECT FROM generate_series(1, 3);
+
 CREATE TABLE public.parent (a integer, b text);
 CREATE TABLE public.child (c integer) INHERITS (public.parent);
 INSERT INTO public.parent VALUES (1, 'parent');
