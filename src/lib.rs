@@ -36,6 +36,7 @@
 //! | why was this line of a dump misread? | [`sql::scanner`] and its lexer |
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
+//! | how does one table come back? | [`restore::table`] |
 //! | what does a drill do? | [`drill`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |

@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::passfile::{self, Wanted};
+use super::url::Secret;
 use super::version::Version;
 use super::{tls, user};
 use crate::config::{Connection, PasswordSource, SslMode};
@@ -49,16 +50,6 @@ const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=n
 
 /// The same for settings that came later: triggers on login and on DDL, and a limit for whole transactions.
 const OPTIONS_SINCE_17: &str = " -c transaction_timeout=0 -c event_triggers=off";
-
-/// A password. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub(super) String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Where a password was found; what it is stays inside.
 enum Password {

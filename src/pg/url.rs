@@ -4,12 +4,23 @@
 //! Only what means the same here as to libpq is taken; any other parameter is an error, because a connection that
 //! silently lacks one may lead to another server, or there in the clear.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::connect::{Secret, Target};
+use super::connect::Target;
 use crate::config::{Connection, SslMode};
 use crate::error::{Failure, FailureKind, Result};
+
+/// A password. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(super) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
 
 /// What a connection string names.
 #[derive(Debug)]

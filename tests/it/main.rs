@@ -17,6 +17,7 @@ mod fence;
 mod http;
 mod layers;
 mod restore_server;
+mod restore_table;
 mod support;
 mod unsafe_dumps;
 mod verify_damage;

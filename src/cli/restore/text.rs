@@ -103,9 +103,13 @@ pub(super) fn databases(done: &server::Done) -> String {
 
 /// Tables that are in place.
 pub(super) fn tables(done: &table::Done) -> String {
-    format!(
+    let mut text = format!(
         "restored {} in {}\n",
         render::plural(done.rows, "row"),
         render::seconds(done.seconds)
-    )
+    );
+    for note in &done.notes {
+        text.push_str(&format!("  note: {}\n", render::plain(note)));
+    }
+    text
 }

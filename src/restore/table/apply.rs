@@ -40,6 +40,12 @@ pub struct DoneTable {
     pub rows: u64,
 }
 
+/// Rows of each table, and what could not be compared as usual.
+struct Loaded {
+    rows: Vec<u64>,
+    notes: Vec<String>,
+}
+
 impl Planned {
     /// Does what was planned. After a failure nothing on the target has changed.
     pub async fn apply(&self, target: &Target, progress: &Progress) -> Result<Done> {
@@ -55,7 +61,7 @@ impl Planned {
             return Err(Failure::new(FailureKind::Usage, what));
         }
         let began = Instant::now();
-        progress.stage("restore", self.bytes());
+        progress.stage("lock", 0);
         let into = &self.request.into;
         let work = Work::begin(
             target,
@@ -65,14 +71,14 @@ impl Planned {
             progress,
         )
         .await?;
-        let mut done = match Box::pin(self.transact(&work)).await {
+        let (mut done, id) = match Box::pin(self.transact(&work)).await {
             Ok(done) => done,
             Err(failure) => {
                 work.roll_back().await;
                 return Err(failure.also(&format!("nothing in database {into} has changed")));
             }
         };
-        work.commit(target, into).await?;
+        work.commit(&id, target, into).await?;
         done.seconds = began.elapsed().as_secs_f64();
         Ok(done)
     }
@@ -82,13 +88,12 @@ impl Planned {
         self.loads.iter().map(|load| load.table.bytes).sum()
     }
 
-    async fn transact(&self, work: &Work<'_>) -> Result<Done> {
-        let (rows, moved) = match &self.work {
+    async fn transact(&self, work: &Work<'_>) -> Result<(Done, String)> {
+        let (loaded, moved) = match &self.work {
             Task::Make { made, dropped } => self.make(work, made, dropped).await?,
             Task::Fill { fill, empty } => Box::pin(self.fill(work, fill, *empty)).await?,
         };
-        let settings_known = self.request.settings.is_some();
-        let notes = load::compare(work, &self.loads, &self.encoding, settings_known).await?;
+        let Loaded { rows, notes } = loaded;
         // What the tables' own constraints have put off would otherwise fail the commit.
         work.run("check what is deferred", "set constraints all immediate")
             .await?;
@@ -96,22 +101,29 @@ impl Planned {
             name: load.into.to_string(),
             rows: *rows,
         });
-        Ok(Done {
+        let done = Done {
             tables: tables.collect(),
             rows: rows.iter().sum(),
             seconds: 0.0,
             sequences: moved.iter().map(ToString::to_string).collect(),
             notes,
-        })
+        };
+        Ok((done, work.id().await?))
     }
 
-    async fn load(&self, work: &Work<'_>) -> Result<Vec<u64>> {
+    /// Loads the rows and reads them back. That comes before row level security is there, which could hide them.
+    async fn load(&self, work: &Work<'_>) -> Result<Loaded> {
+        work.progress.stage("restore", self.bytes());
         let runs = self.loads.iter().enumerate().flat_map(|(number, load)| {
             let ranges = load.table.data.iter();
             ranges.map(move |range| (*range, number))
         });
-        let rows = Rows::read(&self.request.archive, runs.collect());
-        Box::pin(load::load(work, &self.loads, &self.encoding, rows)).await
+        let archive = Rows::read(&self.request.archive, runs.collect());
+        let rows = Box::pin(load::load(work, &self.loads, &self.encoding, archive)).await?;
+        work.progress.stage("compare", self.bytes());
+        let settings_known = self.request.settings.is_some();
+        let notes = load::compare(work, &self.loads, &self.encoding, settings_known).await?;
+        Ok(Loaded { rows, notes })
     }
 
     async fn make(
@@ -119,7 +131,7 @@ impl Planned {
         work: &Work<'_>,
         made: &Made,
         dropped: &[Name],
-    ) -> Result<(Vec<u64>, Vec<Name>)> {
+    ) -> Result<(Loaded, Vec<Name>)> {
         if !dropped.is_empty() {
             let names: Vec<_> = dropped.iter().map(Name::quoted).collect();
             let names = names.join(", ");
@@ -153,16 +165,10 @@ impl Planned {
         }
         work.progress.stage("indexes and constraints", 0);
         run_all(work, &made.after).await?;
-        work.progress.stage("compare", self.bytes());
         Ok((rows, set))
     }
 
-    async fn fill(
-        &self,
-        work: &Work<'_>,
-        fill: &Fill,
-        empty: bool,
-    ) -> Result<(Vec<u64>, Vec<Name>)> {
+    async fn fill(&self, work: &Work<'_>, fill: &Fill, empty: bool) -> Result<(Loaded, Vec<Name>)> {
         let names: Vec<Name> = self.loads.iter().map(|load| load.into.clone()).collect();
         let mode = if empty {
             "access exclusive"
@@ -195,12 +201,13 @@ impl Planned {
         work.progress.stage("check", 0);
         Box::pin(foreign_keys::check(work, &keys)).await?;
         let mut moved = Vec::new();
-        for name in &names {
-            if let Some(table) = live.get(name) {
+        // A partitioned table has no rows here, but the sequences.
+        let with_sequences = live::tables(&work.session, &self.tables).await?;
+        for name in &self.tables {
+            if let Some(table) = with_sequences.get(name) {
                 moved.extend(Box::pin(sequences::advance(work, table, &self.sequences)).await?);
             }
         }
-        work.progress.stage("compare", self.bytes());
         Ok((rows, moved))
     }
 

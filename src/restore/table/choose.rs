@@ -1,11 +1,12 @@
 //! Which tables of a section are meant, and where their rows are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::definitions::Definitions;
+use super::family::Family;
 use super::name::Name;
+use super::part::Kind;
 use super::pattern::Pattern;
-use super::statement::Kind;
 use crate::catalog::{Database, Table};
 use crate::error::{Failure, FailureKind, Result};
 
@@ -16,6 +17,8 @@ pub(super) struct Choice {
     pub(super) roots: Vec<Name>,
     /// All, partitions behind their table.
     pub(super) all: Vec<Name>,
+    /// For each of all the one of the roots that it belongs to.
+    pub(super) root_of: HashMap<Name, Name>,
     /// What was meant by a wildcard and is not restored.
     pub(super) notes: Vec<String>,
     /// What was named and cannot be restored.
@@ -26,8 +29,14 @@ pub(super) struct Choice {
 pub(super) fn choose(
     patterns: &[Pattern],
     definitions: &Definitions,
+    family: &Family,
     section: &Database,
 ) -> Result<Choice> {
+    let known = Known {
+        family,
+        with_rows: section.tables.iter().map(name_of).collect(),
+        with_inserts: of_kind(definitions, &Kind::Insert),
+    };
     let mut seen = HashSet::new();
     let with_rows = section.tables.iter().map(name_of);
     let there: Vec<Name> = definitions
@@ -61,7 +70,7 @@ pub(super) fn choose(
             .remedy("write schema.table"));
         }
         for name in fitting {
-            match without_rows(name, definitions, section) {
+            match known.without_rows(name) {
                 None => chosen.push(name.clone()),
                 Some(why) if pattern.is_wild() && !why.inserts => choice
                     .notes
@@ -75,14 +84,9 @@ pub(super) fn choose(
             .refusals
             .push("no table is left to restore".to_owned());
     }
-    choice.all = definitions.with_partitions(&chosen);
+    choice.all = family.with_partitions(&chosen);
     // A foreign table that is a partition has no rows in a dump.
-    let foreign: HashSet<&Name> = definitions
-        .all
-        .iter()
-        .filter(|defined| defined.part.kind == Kind::ForeignTable)
-        .map(|defined| &defined.part.on)
-        .collect();
+    let foreign = of_kind(definitions, &Kind::ForeignTable);
     choice.all.retain(|name| {
         if foreign.contains(name) {
             let why = "a foreign table's rows are on its server";
@@ -92,10 +96,11 @@ pub(super) fn choose(
         }
         !foreign.contains(name)
     });
+    choice.root_of = family.roots(&choice.all);
     choice.roots = choice
         .all
         .iter()
-        .filter(|name| definitions.root(name, &choice.all) == *name)
+        .filter(|name| choice.root_of.get(*name) == Some(*name))
         .cloned()
         .collect();
     Ok(choice)
@@ -111,41 +116,47 @@ struct Why {
     inserts: bool,
 }
 
-/// Why there are no rows of a table to restore, if there are none.
-fn without_rows(name: &Name, definitions: &Definitions, section: &Database) -> Option<Why> {
-    let why = |text: String, inserts| Some(Why { text, inserts });
-    let has_rows = |name: &Name| section.tables.iter().any(|table| name_of(table) == *name);
-    let inserts = definitions
+fn of_kind<'a>(definitions: &'a Definitions, kind: &Kind) -> HashSet<&'a Name> {
+    definitions
         .all
         .iter()
-        .any(|defined| defined.part.kind == Kind::Insert && defined.part.on == *name);
-    if inserts {
-        let text = "its rows are INSERT statements (pg_dump --inserts), which this version does not restore by the table: \
-             restore the whole database elsewhere and copy it from there";
-        return why(text.to_owned(), true);
-    }
-    let family = definitions.with_partitions(std::slice::from_ref(name));
-    if family.iter().any(has_rows) {
-        return None;
-    }
-    let mut at = name;
-    for _ in 0..family.len() + definitions.all.len() {
-        let Some((parent, _)) = definitions
-            .attached()
-            .find(|(_, partition)| *partition == at)
-        else {
-            break;
-        };
-        if has_rows(parent) {
+        .filter(|defined| defined.part.kind == *kind)
+        .map(|defined| &defined.part.on)
+        .collect()
+}
+
+struct Known<'a> {
+    family: &'a Family,
+    with_rows: HashSet<Name>,
+    with_inserts: HashSet<&'a Name>,
+}
+
+impl Known<'_> {
+    /// Why there are no rows of a table to restore, if there are none.
+    fn without_rows(&self, name: &Name) -> Option<Why> {
+        let why = |text: String, inserts| Some(Why { text, inserts });
+        if self.with_inserts.contains(name) {
+            let text = "its rows are INSERT statements (pg_dump --inserts), which this version does not restore by the table: \
+                 restore the whole database elsewhere and copy it from there";
+            return why(text.to_owned(), true);
+        }
+        let members = self.family.with_partitions(std::slice::from_ref(name));
+        if members.iter().any(|member| self.with_rows.contains(member)) {
+            return None;
+        }
+        if let Some(parent) = self
+            .family
+            .above(name)
+            .find(|above| self.with_rows.contains(*above))
+        {
             let text = format!(
                 "its rows are in the backup as those of table {parent}, of which it is a partition: restore that one"
             );
             return why(text, false);
         }
-        at = parent;
+        let text = "the backup has its definition and not its rows (it was dumped without them)";
+        why(text.to_owned(), false)
     }
-    let text = "the backup has its definition and not its rows (it was dumped without them)";
-    why(text.to_owned(), false)
 }
 
 #[cfg(test)]
@@ -192,7 +203,14 @@ mod tests {
             .iter()
             .map(|text| Pattern::parse(text).expect("a pattern"))
             .collect();
-        choose(&patterns, &definitions(), &section(&["p1", "h", "t"]))
+        let definitions = definitions();
+        let family = Family::of(&definitions);
+        choose(
+            &patterns,
+            &definitions,
+            &family,
+            &section(&["p1", "h", "t"]),
+        )
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::name::Name;
-use super::statement::{Kind, Part, Subject, read};
+use super::part::{Kind, Part};
+use super::statement::read;
 use crate::error::{Failure, FailureKind, Result};
 use crate::sql::encoding::decode;
 use crate::sql::statement::{self, Statement, shown};
@@ -94,60 +95,6 @@ impl Definitions {
             .map(|defined| &defined.part.on)
     }
 
-    /// How a table is made.
-    pub(super) fn table(&self, name: &Name) -> Option<&Defined> {
-        self.all.iter().find(|defined| {
-            defined.part.on == *name && matches!(defined.part.kind, Kind::Table { .. })
-        })
-    }
-
-    /// (parent, partition), in the order of the dump.
-    pub(super) fn attached(&self) -> impl Iterator<Item = (&Name, &Name)> {
-        self.all
-            .iter()
-            .filter_map(|defined| match &defined.part.kind {
-                Kind::Attach(partition) => Some((&defined.part.on, partition)),
-                _ => None,
-            })
-    }
-
-    /// Adds the partitions of tables, and theirs, behind the tables.
-    pub(super) fn with_partitions(&self, tables: &[Name]) -> Vec<Name> {
-        let mut children: HashMap<&Name, Vec<&Name>> = HashMap::new();
-        for (parent, partition) in self.attached() {
-            children.entry(parent).or_default().push(partition);
-        }
-        let mut all: Vec<Name> = Vec::new();
-        let mut seen: HashSet<Name> = HashSet::new();
-        for table in tables {
-            let mut next = vec![table];
-            while let Some(table) = next.pop() {
-                if seen.insert(table.clone()) {
-                    all.push(table.clone());
-                    next.extend(children.get(table).into_iter().flatten().rev());
-                }
-            }
-        }
-        all
-    }
-
-    /// The topmost of the selected tables above a table, by way of partitions.
-    pub(super) fn root<'a>(&'a self, table: &'a Name, selected: &[Name]) -> &'a Name {
-        let parents: HashMap<&Name, &Name> = self
-            .attached()
-            .map(|(parent, child)| (child, parent))
-            .collect();
-        let mut root = table;
-        // A dump that attaches tables in a circle must not hold us.
-        for _ in 0..parents.len() {
-            match parents.get(root) {
-                Some(parent) if selected.contains(parent) => root = parent,
-                _ => break,
-            }
-        }
-        root
-    }
-
     /// What belongs to which table: owned sequences, indexes, statistics objects.
     pub(super) fn owners(&self) -> HashMap<Name, Name> {
         let mut owners = HashMap::new();
@@ -177,15 +124,15 @@ impl Definitions {
             .collect()
     }
 
-    /// Whether a comment is on a foreign key, which may not be made.
-    pub(super) fn is_on_foreign_key(&self, part: &Part) -> bool {
-        let Kind::Comment(Subject::Constraint(name)) = &part.kind else {
-            return false;
-        };
-        self.all.iter().any(|other| {
-            other.part.on == part.on
-                && matches!(&other.part.kind, Kind::ForeignKey(key, _) if key == name)
-        })
+    /// All foreign keys, by their tables.
+    pub(super) fn foreign_keys(&self) -> HashSet<(&Name, &str)> {
+        self.all
+            .iter()
+            .filter_map(|defined| match &defined.part.kind {
+                Kind::ForeignKey(key, _) => Some((&defined.part.on, key.as_str())),
+                _ => None,
+            })
+            .collect()
     }
 }
 
@@ -243,38 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn partitions_come_with_their_table() {
-        let definitions = definitions();
-        let [p, p1, p11] = ["p", "p1", "p11"].map(|name| Name::new("s", name));
-        let all = definitions.with_partitions(&[p.clone()]);
-        assert_eq!(all, [p.clone(), p1.clone(), p11.clone()]);
-        assert_eq!(definitions.root(&p11, &all), &p);
-        assert_eq!(definitions.root(&p11, &[p11.clone()]), &p11);
-        assert_eq!(definitions.all[0].tablespace, "fast");
-        assert_eq!(definitions.all[1].tablespace, "");
-    }
-
-    #[test]
     fn a_statement_that_no_dump_holds_is_marked() {
         let definitions = definitions();
-        let bad = definitions.table(&Name::new("s", "bad")).expect("a table");
+        let bad = &definitions.about(&[Name::new("s", "bad")])[0];
         assert!(bad.refused.is_some());
-    }
-
-    #[test]
-    fn partitions_in_a_circle_come_to_an_end() {
-        let mut definitions = Definitions::default();
-        for text in [
-            "ALTER TABLE ONLY s.a ATTACH PARTITION s.b DEFAULT;",
-            "ALTER TABLE ONLY s.b ATTACH PARTITION s.a DEFAULT;",
-        ] {
-            definitions
-                .add("", text.as_bytes(), true)
-                .expect("room for it");
-        }
-        let [a, b] = ["a", "b"].map(|name| Name::new("s", name));
-        let all = definitions.with_partitions(&[a.clone()]);
-        assert_eq!(all, [a.clone(), b]);
-        definitions.root(&a, &all);
+        assert_eq!(definitions.all[0].tablespace, "fast");
+        assert_eq!(definitions.all[1].tablespace, "");
     }
 }

@@ -57,6 +57,10 @@ pub(super) fn fill(tables: &[&Table], live: &Live<'_>, empty: bool) -> Fill {
     }
     let names: Vec<Name> = tables.iter().map(|table| name_of(table)).collect();
     if empty {
+        fill.notes.push(
+            "nobody reads or writes these tables until the restore has ended: their rows go and come in one transaction"
+                .to_owned(),
+        );
         fill.empty(&names, live);
     }
     if fill.silence == Silence::Disable && live.tables.values().any(|table| !table.owned) {

@@ -236,8 +236,9 @@ pub(super) async fn dependants(session: &Session, oids: &[u32]) -> Result<Vec<St
          union select 'pg_class'::regclass::oid, d.objid from pg_catalog.pg_depend d join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S' \
              where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from ours) and d.deptype in ('a', 'i') \
          union select 'pg_constraint'::regclass::oid, c.oid from pg_catalog.pg_constraint c where c.conrelid in (select oid from ours)) \
-     select distinct pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) \
-       from pg_catalog.pg_depend d join named on named.class = d.refclassid and named.oid = d.refobjid \
+     select distinct case when w.ev_class is null then pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) \
+              else pg_catalog.pg_describe_object('pg_class'::regclass, w.ev_class, 0) end \
+       from pg_catalog.pg_depend d left join pg_catalog.pg_rewrite w on d.classid = 'pg_rewrite'::regclass and w.oid = d.objid join named on named.class = d.refclassid and named.oid = d.refobjid \
       where d.deptype = 'n' \
         and not (d.classid = 'pg_class'::regclass and d.objid in (select oid from ours)) \
         and not (d.classid = 'pg_constraint'::regclass and exists (select from pg_catalog.pg_constraint x where x.oid = d.objid and x.conrelid in (select oid from ours))) \

@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::choose::Choice;
 use super::definitions::{Defined, Definitions};
-use super::name::{Name, Taken, behind, fitting};
+use super::family::Family;
+use super::name::{Name, Taken};
+use super::naming::name_all;
+use super::part::{Kind, Subject};
 use super::rewrite::Renames;
-use super::statement::{Kind, Subject};
+use super::statement::read;
 use crate::error::{Failure, FailureKind, Result};
-
-/// What is behind the name of a table that is restored beside the live one.
-const SUFFIX: &str = "_restored";
 
 /// What the live database says to it.
 #[derive(Clone, Debug, Default)]
@@ -59,18 +59,12 @@ pub(super) struct Made {
 /// Which roots get another name, and which.
 pub(super) type Roots = HashMap<Name, Option<Name>>;
 
-/// The name that a root gets beside the live one.
-pub(super) fn beside(root: &Name, rename: Option<&Name>) -> Name {
-    rename
-        .cloned()
-        .unwrap_or_else(|| Name::new(&root.schema, fitting(&root.name, SUFFIX)))
-}
-
 /// Plans to make the chosen tables.
 pub(super) fn make(
     choice: &Choice,
     roots: &Roots,
     definitions: &Definitions,
+    family: &Family,
     mut facts: Facts,
 ) -> Result<Made> {
     let mut made = Made::default();
@@ -92,11 +86,19 @@ pub(super) fn make(
         choice,
         roots,
         definitions,
+        family,
         facts: &facts,
         owners: &owners,
+        foreign_keys: definitions.foreign_keys(),
+        statistics: statistics(definitions),
         left_out: HashSet::new(),
         made,
     };
+    for defined in &about {
+        if let Kind::ForeignKey(name, to) = &defined.part.kind {
+            maker.target(&defined.part.on, name, to);
+        }
+    }
     for defined in about {
         maker.add(defined);
     }
@@ -104,110 +106,22 @@ pub(super) fn make(
     Ok(maker.made)
 }
 
-/// Gives names to the tables and to all that they own.
-fn name_all(
-    made: &mut Made,
-    choice: &Choice,
-    roots: &Roots,
-    definitions: &Definitions,
-    facts: &mut Facts,
-) {
-    let owners = definitions.owners();
-    let mut owned: Vec<(&Name, &Name)> = owners.iter().collect();
-    owned.sort();
-    let mut new_roots: Vec<(&Name, Name)> = Vec::new();
-    for root in &choice.roots {
-        let new = roots.get(root).cloned().flatten();
-        let name = new.clone().unwrap_or_else(|| root.clone());
-        if !facts.schemas.contains(&name.schema) {
-            made.refusals.push(format!(
-                "table {root}: the live database has no schema {}: create it first",
-                name.schema
-            ));
-        } else if facts.taken.has(&name) {
-            made.refusals.push(format!(
-                "table {root}: {name} is there already: choose another name with --as"
-            ));
-        }
-        facts.taken.add(&name);
-        new_roots.push((root, name));
-    }
-    for table in &choice.all {
-        let root = definitions.root(table, &choice.all);
-        let Some((_, new_root)) = new_roots.iter().find(|(known, _)| *known == root) else {
-            continue;
-        };
-        let renamed = roots.get(root).is_some_and(Option::is_some);
-        let new = if !renamed {
-            if table != root {
-                keep(made, facts, table);
-            }
-            table.clone()
-        } else if table == root {
-            new_root.clone()
-        } else {
-            derived(facts, &new_root.schema, (root, new_root), &table.name)
-        };
-        made.tables.push(new.clone());
-        let own = owned.iter().filter(|(_, owner)| *owner == table);
-        for (name, _) in own {
-            if renamed {
-                let new = derived(facts, &new.schema, (table, &new), &name.name);
-                made.renames.relations.insert((*name).clone(), new);
-            } else {
-                keep(made, facts, name);
-            }
-        }
-        if renamed {
-            made.renames.relations.insert(table.clone(), new);
-        }
-    }
-    for defined in definitions.about(&choice.all) {
-        let part = &defined.part;
-        let (key, sequence) = match &part.kind {
-            Kind::Key(name) => (Some(name), None),
-            Kind::Identity(sequence) => (None, Some(sequence)),
-            Kind::OwnedBy(_) => (None, Some(&part.on)),
-            _ => continue,
-        };
-        if let Some(name) = key
-            && let Some(new) = made
-                .renames
-                .relations
-                .get(&Name::new(&part.on.schema, name))
-        {
-            let of = (part.on.clone(), name.clone());
-            made.renames.constraints.insert(of, new.name.clone());
-        }
-        made.sequences
-            .extend(sequence.map(|name| (name.clone(), made.renames.of(name))));
-    }
-}
-
-/// A name that stays must be free.
-fn keep(made: &mut Made, facts: &mut Facts, name: &Name) {
-    if facts.taken.has(name) {
-        made.refusals.push(format!(
-            "{name}, which comes with the table, is there already in the live database: rename or drop it, or restore under a new name with --as"
-        ));
-    }
-    facts.taken.add(name);
-}
-
-/// The new name of what was named after a table, or beside it.
-fn derived(facts: &mut Facts, schema: &str, (old, new): (&Name, &Name), name: &str) -> Name {
-    match behind(&old.name, name) {
-        Some(rest) => facts.taken.free(schema, &new.name, rest),
-        None => facts.taken.free(schema, name, SUFFIX),
-    }
+fn statistics(definitions: &Definitions) -> HashSet<&Name> {
+    let all = definitions.all.iter();
+    all.filter(|defined| matches!(defined.part.kind, Kind::Statistics(_)))
+        .map(|defined| &defined.part.on)
+        .collect()
 }
 
 struct Maker<'a> {
     choice: &'a Choice,
     roots: &'a Roots,
     definitions: &'a Definitions,
+    family: &'a Family,
     facts: &'a Facts,
     owners: &'a HashMap<Name, Name>,
+    foreign_keys: HashSet<(&'a Name, &'a str)>,
+    statistics: HashSet<&'a Name>,
     /// Foreign keys that are not made.
     left_out: HashSet<(Name, String)>,
     made: Made,
@@ -219,13 +133,13 @@ impl Maker<'_> {
     }
 
     fn is_chosen(&self, name: &Name) -> bool {
-        self.choice.all.contains(name)
+        self.choice.root_of.contains_key(name)
     }
 
     /// Whether the table that a statement is about gets another name.
     fn is_renamed(&self, on: &Name) -> bool {
         let table = self.owners.get(on).unwrap_or(on);
-        let root = self.definitions.root(table, &self.choice.all);
+        let root = self.choice.root_of.get(table).unwrap_or(table);
         self.roots.get(root).is_some_and(Option::is_some)
     }
 
@@ -239,7 +153,8 @@ impl Maker<'_> {
             }
             Kind::Sequence | Kind::OwnedBy(_) | Kind::Identity(_) | Kind::Setting => true,
             Kind::Attach(partition) if self.is_chosen(partition) => true,
-            Kind::Owner(role) if self.may_own(on, role) => true,
+            // A statistics object is made behind the rows, and has its owner from then on.
+            Kind::Owner(role) if self.may_own(on, role) => !self.statistics.contains(on),
             Kind::Attach(_) | Kind::Owner(_) | Kind::ForeignTable | Kind::Insert => return,
             Kind::AttachIndex(index) => {
                 if self
@@ -262,7 +177,7 @@ impl Maker<'_> {
             Kind::Comment(Subject::Constraint(name)) => {
                 let key = (on.clone(), name.clone());
                 if self.left_out.contains(&key)
-                    || renamed && self.definitions.is_on_foreign_key(&defined.part)
+                    || renamed && self.foreign_keys.contains(&(on, name.as_str()))
                 {
                     return;
                 }
@@ -288,8 +203,8 @@ impl Maker<'_> {
             {
                 return self.not_beside(on, &defined.part.kind);
             }
-            Kind::ForeignKey(name, to) => {
-                if !self.has_target(on, name, to) {
+            Kind::ForeignKey(name, _) => {
+                if self.left_out.contains(&(on.clone(), name.clone())) {
                     return;
                 }
                 false
@@ -313,7 +228,11 @@ impl Maker<'_> {
         } else {
             renames.apply(&defined.text, &defined.part)
         };
-        if !defined.part.readable && text != defined.text {
+        // Whatever became of the text, what has another name must be about that: never about the live table.
+        let new = renames.of(&defined.part.on);
+        let about_new = read(&text).is_some_and(|part| part.on == new);
+        let renamed = self.is_renamed(&defined.part.on);
+        if renamed && (!defined.part.readable || !about_new || new == defined.part.on) {
             self.made.refusals.push(format!(
                 "table {}: names in {:?} cannot all be read, so it cannot get another name",
                 defined.part.on,
@@ -355,13 +274,13 @@ impl Maker<'_> {
             }
         }
         let parent = self
-            .definitions
-            .attached()
-            .find(|(parent, partition)| *partition == on && !self.is_chosen(parent));
-        if let Some((parent, _)) = parent {
+            .family
+            .parent(on)
+            .filter(|parent| !self.is_chosen(parent));
+        if let Some(parent) = parent {
+            let attach = parent.quoted();
             self.note(format!(
-                "table {on} is a partition of table {parent} in the backup; it becomes a table of its own: see ALTER TABLE {} ATTACH PARTITION",
-                parent.quoted()
+                "table {on} is a partition of table {parent} in the backup; it becomes a table of its own: see ALTER TABLE {attach} ATTACH PARTITION"
             ));
         }
     }
@@ -411,16 +330,15 @@ impl Maker<'_> {
         ));
     }
 
-    /// Whether the table that a foreign key points to will be there.
-    fn has_target(&mut self, on: &Name, name: &str, to: &Name) -> bool {
+    /// Leaves a foreign key out if the table that it points to will not be there.
+    fn target(&mut self, on: &Name, name: &str, to: &Name) {
         let there = self.facts.tables.contains(to) || self.is_chosen(to) && !self.is_renamed(to);
-        if !there {
+        if !there && !self.is_renamed(on) {
             self.left_out.insert((on.clone(), name.to_owned()));
             self.note(format!(
                 "foreign key {name} of table {on} is left out: the live database has no table {to}"
             ));
         }
-        there
     }
 
     /// Keys of other tables that pointed to a table which is made under its own name.

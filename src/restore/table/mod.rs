@@ -19,12 +19,15 @@ mod apply;
 mod choose;
 mod definitions;
 mod describe;
+mod family;
 mod fill;
 mod foreign_keys;
 mod live;
 mod load;
 mod make;
 pub mod name;
+mod naming;
+mod part;
 pub mod pattern;
 mod planning;
 mod rewrite;
@@ -94,12 +97,12 @@ pub struct Planned {
     encoding: String,
     work: Task,
     loads: Vec<Load>,
+    /// All tables that are meant, partitioned ones without rows of their own among them.
+    tables: Vec<Name>,
     /// Values of sequences in the backup.
     sequences: Vec<Sequence>,
     /// Live tables that are replaced, filled, or left beside the new ones.
     live: Vec<LiveTable>,
-    /// Partitions of theirs, whose rows go with those of their table.
-    live_partitions: Vec<Name>,
     notes: Vec<String>,
     refusals: Vec<String>,
 }
@@ -117,21 +120,11 @@ impl Planned {
     /// Live tables whose rows go: (schema, table), for a backup of them before that.
     pub fn tables_to_save(&self) -> Vec<(String, String)> {
         let gone = match &self.work {
-            Task::Make { dropped, .. } => dropped.clone(),
-            Task::Fill { fill, empty: true } => fill
-                .truncated
-                .iter()
-                .chain(&fill.deleted)
-                .cloned()
-                .collect(),
-            Task::Fill { .. } => return Vec::new(),
+            Task::Make { dropped, .. } => !dropped.is_empty(),
+            Task::Fill { empty, .. } => *empty,
         };
-        if gone.is_empty() {
-            return Vec::new();
-        }
-        gone.into_iter()
-            .chain(self.live_partitions.iter().cloned())
-            .map(|name| (name.schema, name.name))
+        let live = self.live.iter().filter(|_| gone);
+        live.map(|table| (table.name.schema.clone(), table.name.name.clone()))
             .collect()
     }
 

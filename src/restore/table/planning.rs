@@ -4,14 +4,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::choose::{Choice, choose, name_of};
 use super::definitions::Definitions;
+use super::family::Family;
 use super::fill::{self, list};
 use super::live::{self, LiveTable};
 use super::load::{Compare, Load};
 use super::make::{self, Facts, Roots};
 use super::name::Name;
+use super::part::Kind;
 use super::pattern::Pattern;
-use super::statement::Kind;
-use super::{Mode, Planned, Request, Task, source, work};
+use super::{Mode, Planned, Request, Task, naming, source, work};
 use crate::catalog::{Catalog, Database, Table};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
@@ -38,13 +39,15 @@ pub async fn plan(
             .map_err(|error| {
                 Failure::new(FailureKind::Io, "read the archive: a thread broke").because(error)
             })??;
-    let choice = choose(&patterns, &definitions, &section)?;
+    let family = Family::of(&definitions);
+    let choice = choose(&patterns, &definitions, &family, &section)?;
     let rename = new_name(request, &choice)?;
     let (session, version) = work::open(target, &request.into, None).await?;
     let planning = Planning {
         request,
         section: &section,
         definitions: &definitions,
+        family: &family,
         choice: &choice,
         session: &session,
         major: version.major,
@@ -115,6 +118,7 @@ struct Planning<'a> {
     request: &'a Request,
     section: &'a Database,
     definitions: &'a Definitions,
+    family: &'a Family,
     choice: &'a Choice,
     session: &'a Session,
     major: u32,
@@ -123,41 +127,35 @@ struct Planning<'a> {
 impl Planning<'_> {
     /// The tables whose rows are restored.
     fn tables(&self) -> Vec<&Table> {
-        let chosen: HashSet<&Name> = self.choice.all.iter().collect();
         self.section
             .tables
             .iter()
-            .filter(|table| chosen.contains(&name_of(table)))
+            .filter(|table| self.choice.root_of.contains_key(&name_of(table)))
             .collect()
     }
 
-    /// How a table is compared that holds nothing else afterwards. Where rows of a table and of its partitions come apart,
-    /// nobody can tell from which they came.
-    fn compare(&self, table: &Name, live: Option<&LiveTable>) -> Compare {
+    /// Tables with rows that have tables with rows above or below them: where the rows of both come to lie, only the
+    /// partitions' bounds know.
+    fn mixed(&self) -> HashSet<Name> {
         let with_rows: HashSet<Name> = self.tables().into_iter().map(name_of).collect();
-        let mixed = self.choice.all.iter().any(|other| {
-            let family = self
-                .definitions
-                .with_partitions(std::slice::from_ref(other));
-            with_rows.contains(other)
-                && family.len() > 1
-                && family.contains(table)
-                && family
-                    .iter()
-                    .any(|member| member != other && with_rows.contains(member))
-        });
-        let partitioned = self.definitions.table(table).is_some_and(|defined| {
-            matches!(
-                defined.part.kind,
-                Kind::Table {
-                    partitioned: true,
-                    ..
-                }
-            )
-        });
-        if mixed {
+        let mut mixed = HashSet::new();
+        for table in &with_rows {
+            for above in self
+                .family
+                .above(table)
+                .filter(|above| with_rows.contains(*above))
+            {
+                mixed.extend([table.clone(), above.clone()]);
+            }
+        }
+        mixed
+    }
+
+    /// How a table is compared that holds nothing else afterwards.
+    fn compare(&self, table: &Name, mixed: &HashSet<Name>, live: Option<&LiveTable>) -> Compare {
+        if mixed.contains(table) {
             Compare::AsSent
-        } else if partitioned || live.is_some_and(|live| live.kind == "p") {
+        } else if self.family.is_partitioned(table) || live.is_some_and(|live| live.kind == "p") {
             Compare::ReadBackByQuery
         } else {
             Compare::ReadBack
@@ -171,8 +169,8 @@ impl Planning<'_> {
             work,
             loads,
             sequences: self.section.sequences.clone(),
+            tables: self.choice.all.clone(),
             live,
-            live_partitions: Vec::new(),
             notes: self.choice.notes.clone(),
             refusals: self.choice.refusals.clone(),
         }
@@ -193,15 +191,13 @@ impl Planning<'_> {
             .iter()
             .filter_map(|name| live.get(name).cloned())
             .collect();
-        let mut partitions = Vec::new();
         if replace {
-            partitions = self
-                .may_go(&there, &mut facts, &mut notes, &mut refusals)
+            self.may_go(&there, &mut facts, &mut notes, &mut refusals)
                 .await?;
         }
         let beside = |root: &Name| {
             let new = rename.is_some() || live.contains_key(root);
-            (!replace && new).then(|| make::beside(root, rename.as_ref()))
+            (!replace && new).then(|| naming::beside(root, rename.as_ref()))
         };
         let roots: Roots = self
             .choice
@@ -209,11 +205,12 @@ impl Planning<'_> {
             .iter()
             .map(|root| (root.clone(), beside(root)))
             .collect();
-        let made = make::make(self.choice, &roots, self.definitions, facts)?;
+        let made = make::make(self.choice, &roots, self.definitions, self.family, facts)?;
+        let mixed = self.mixed();
         let loads = self.tables().into_iter().map(|table| Load {
             table: table.clone(),
             into: made.renames.of(&name_of(table)),
-            compare: self.compare(&name_of(table), None),
+            compare: self.compare(&name_of(table), &mixed, None),
         });
         let loads = loads.collect();
         notes.extend(made.notes.iter().cloned());
@@ -228,7 +225,6 @@ impl Planning<'_> {
             dropped,
         };
         let mut planned = self.planned(work, loads, there);
-        planned.live_partitions = partitions;
         planned.notes.append(&mut notes);
         planned.refusals.append(&mut refusals);
         Ok(planned)
@@ -239,7 +235,7 @@ impl Planning<'_> {
         self.choice
             .all
             .iter()
-            .filter(|name| self.definitions.table(name).is_none())
+            .filter(|name| !self.family.is_defined(name))
             .map(|name| {
                 format!(
                     "table {name}: the backup has its rows and not its definition (an extension's table, or a dump of data only): \
@@ -295,7 +291,7 @@ impl Planning<'_> {
         facts: &mut Facts,
         notes: &mut Vec<String>,
         refusals: &mut Vec<String>,
-    ) -> Result<Vec<Name>> {
+    ) -> Result<()> {
         for root in &self.choice.roots {
             if !there.iter().any(|table| table.name == *root) {
                 refusals.push(format!(
@@ -308,7 +304,7 @@ impl Planning<'_> {
                 refusals.push(format!("{} is no table in the live database", table.name));
             }
             if let Some(parent) = &table.parent
-                && !self.choice.all.contains(parent)
+                && !self.choice.root_of.contains_key(parent)
             {
                 refusals.push(format!(
                     "table {} is a part of table {parent}, and would not be afterwards: restore its rows with --truncate",
@@ -341,38 +337,49 @@ impl Planning<'_> {
         for name in live::owned(self.session, &oids).await? {
             facts.taken.give_back(&name);
         }
+        Ok(())
+    }
+
+    /// Live partitions that are not restored.
+    async fn more_partitions(&self, oids: &[u32]) -> Result<Vec<Name>> {
+        let mut partitions = live::partitions(self.session, oids).await?;
+        partitions.retain(|name| !self.choice.root_of.contains_key(name));
         Ok(partitions)
     }
 
     async fn fill(&self) -> Result<Planned> {
         let tables = self.tables();
         let names: Vec<Name> = tables.iter().map(|table| name_of(table)).collect();
-        let live = live::tables(self.session, &names).await?;
-        let oids: Vec<u32> = live.values().map(|table| table.oid).collect();
+        let live = live::tables(self.session, &self.choice.all).await?;
+        let all: Vec<&LiveTable> = live.values().collect();
+        let oids: Vec<u32> = all.iter().map(|table| table.oid).collect();
         let empty = self.request.mode == Mode::Truncate;
-        let partitions = live::partitions(self.session, &oids).await?;
-        let of_backup: HashSet<&Name> = self.choice.all.iter().collect();
-        let more: Vec<Name> = partitions
+        // Rows that come through a partitioned table take the place of those of all its partitions.
+        let through: Vec<u32> = all
             .iter()
-            .filter(|name| !of_backup.contains(name))
-            .cloned()
+            .filter(|table| table.kind == "p" && names.contains(&table.name))
+            .map(|table| table.oid)
             .collect();
+        let emptied = self.more_partitions(&through).await?;
+        let mut stay = self.more_partitions(&oids).await?;
+        stay.retain(|name| !emptied.contains(name));
         let fill = fill::fill(
             &tables,
             &fill::Live {
                 tables: &live,
                 pointing: &live::pointing(self.session, &oids).await?,
                 periods: &live::periods(self.session, self.major, &oids).await?,
-                more_partitions: if empty { &more } else { &[] },
+                more_partitions: if empty { &emptied } else { &[] },
                 rights: live::rights(self.session, self.major).await?,
             },
             empty,
         );
+        let mixed = self.mixed();
         let loads = tables.iter().zip(&names).map(|(table, name)| Load {
             table: (*table).clone(),
             into: name.clone(),
             compare: if empty {
-                self.compare(name, live.get(name))
+                self.compare(name, &mixed, live.get(name))
             } else {
                 Compare::AsSent
             },
@@ -382,9 +389,14 @@ impl Planning<'_> {
         there.sort_by(|one, other| one.name.cmp(&other.name));
         let (notes, refusals) = (fill.notes.clone(), fill.refusals.clone());
         let mut planned = self.planned(Task::Fill { fill, empty }, loads, there);
-        planned.live_partitions = partitions;
         planned.notes.extend(notes);
         planned.refusals.extend(refusals);
+        if !stay.is_empty() {
+            planned.notes.push(format!(
+                "partitions that the backup does not have stay as they are: {}",
+                list(&stay)
+            ));
+        }
         if !empty {
             planned.notes.push(
                 "content is compared as it is sent: the tables hold other rows too".to_owned(),

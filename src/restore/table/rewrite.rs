@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::name::Name;
-use super::statement::{Names, Part};
+use super::part::{Names, Part};
 use crate::sql::name::{quote_identifier, quote_literal};
 
 /// New names of what is restored; what is not in it keeps its own.

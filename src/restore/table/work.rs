@@ -67,7 +67,7 @@ impl<'a> Work<'a> {
             ""
         };
         let begin = format!(
-            "{unlimited}set lock_timeout = '{milliseconds}ms'; begin isolation level read committed read write"
+            "{unlimited}set lock_timeout = '{milliseconds}ms'; begin isolation level read committed"
         );
         let what = "begin a transaction";
         session
@@ -149,14 +149,17 @@ impl<'a> Work<'a> {
         rows.unwrap_or_default().iter().map(shown).collect()
     }
 
-    /// Ends the transaction, and says where it ended if the server went away meanwhile.
-    pub(super) async fn commit(self, target: &Target, database: &str) -> Result<()> {
-        const WHAT: &str = "commit";
-        let row = self
-            .ask(WHAT, "select pg_catalog.pg_current_xact_id()::text", &[])
-            .await?;
-        let id: String = row.first().map_or_else(String::new, |row| row.get(0));
+    /// The transaction's number.
+    pub(super) async fn id(&self) -> Result<String> {
+        let ask = "select pg_catalog.pg_current_xact_id()::text";
+        let rows = self.ask("prepare the commit", ask, &[]).await?;
         self.progress.check()?;
+        Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
+    }
+
+    /// Ends the transaction of this number, and finds out how it ended if the server goes away meanwhile.
+    pub(super) async fn commit(self, id: &str, target: &Target, database: &str) -> Result<()> {
+        const WHAT: &str = "commit";
         // From here on there is no way back, so a wish to end waits.
         let committed = self.session.batch_execute("commit").await;
         let Err(error) = committed else {
