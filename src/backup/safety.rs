@@ -102,7 +102,11 @@ async fn attempted(
     let lock = lock::take(&server.directory)?;
     publish::sweep(&server.directory, &lock)?;
     progress.stage("safety backup", 0);
-    let before = within(deadline, progress, live::look(target)).await?;
+    let look = async || match what {
+        What::Cluster => live::look(target).await,
+        What::Database(name) | What::Tables(name, _) => live::look_at(target, name).await,
+    };
+    let before = within(deadline, progress, look()).await?;
     let binaries = super::find_dumpall(&before, server).await?;
     let name = unused_name(server, &lock).await?;
     let (pending, file) = publish::begin(&server.directory, &name, &lock)?;
@@ -110,9 +114,9 @@ async fn attempted(
     let (program, kind) = program(&binaries, target, what, left)?;
     let (piped, file) = dump_into(file, program, progress).await?;
     judge_kind(&piped, kind)?;
-    if *what == What::Cluster {
+    if !matches!(what, What::Tables(..)) {
         let later = deadline + Duration::from_secs(60);
-        let after = within(later, progress, live::look(target)).await?;
+        let after = within(later, progress, look()).await?;
         judge_catalog(&before, &after, &piped)?;
     }
     publish_it(

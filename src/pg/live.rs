@@ -116,6 +116,26 @@ pub async fn look(target: &Target) -> Result<Live> {
     })
 }
 
+/// Looks at one database, for which no right on others is needed.
+pub async fn look_at(target: &Target, database: &str) -> Result<Live> {
+    let (session, version, version_text) = open(&target.in_database(database)).await?;
+    let row = session
+        .query_one(
+            "select oid, pg_catalog.pg_database_size(oid) from pg_catalog.pg_database where datname = current_database()",
+            &[],
+        )
+        .await
+        .map_err(failed(format!("look at database {database} of {target}")))?;
+    session.close().await;
+    let (oid, bytes): (u32, i64) = (row.get(0), row.get(1));
+    let looked = look_into(target, database, oid, u64::try_from(bytes).unwrap_or(0)).await?;
+    Ok(Live {
+        version,
+        version_text,
+        databases: BTreeMap::from([(database.to_owned(), looked)]),
+    })
+}
+
 async fn exists(session: &Session, oid: u32) -> bool {
     // A server that does not answer has not dropped anything.
     session

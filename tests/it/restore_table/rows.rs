@@ -420,7 +420,7 @@ fn patterns_mean_tables() {
     ] {
         assert!(
             done.stdout
-                .contains(&format!("Create public.{name}_restored:")),
+                .contains(&format!("create table public.{name}_restored:")),
             "{name}: {}",
             done.stdout
         );

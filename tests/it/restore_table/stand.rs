@@ -127,6 +127,10 @@ impl Copy {
             &url,
             "--database",
             self.template,
+            "--into",
+            &self.name,
+            "--pg-bin",
+            self.stand.server.programs().directory.to_str().unwrap(),
             "--yes",
         ])
     }
