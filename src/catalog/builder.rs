@@ -1,5 +1,7 @@
 //! Scanner events in, [`Catalog`] out, while the dump streams by; and findings about text that no dump holds.
 
+mod inserts;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -9,6 +11,7 @@ use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
 use crate::finding::{Finding, FindingKind, Findings, Level};
 use crate::sql::copy::{self, CopyHeader};
 use crate::sql::encoding;
+use crate::sql::insert;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{self, Event, Position, Scanner, Sink};
 use crate::sql::statement::{self, LargeObject, Statement};
@@ -30,6 +33,7 @@ pub struct Builder {
     connected: String,
     section: Option<Section>,
     table: Option<OpenTable>,
+    inserts: inserts::Inserts,
     cluster_end: bool,
     restricted: Option<String>,
     items: usize,
@@ -66,6 +70,7 @@ impl Builder {
             connected: String::new(),
             section: None,
             table: None,
+            inserts: inserts::Inserts::default(),
             cluster_end: false,
             restricted: None,
             items: 0,
@@ -115,7 +120,7 @@ impl Builder {
         }
         if self.catalog.inserts > 0 {
             let message = format!(
-                "{} INSERT statements, whose rows are not counted and hashed",
+                "{} INSERT statements name their table's columns otherwise than those before, so that their rows are not counted",
                 self.catalog.inserts
             );
             self.findings.push(
@@ -192,6 +197,7 @@ impl Builder {
 
     fn end_section(&mut self, offset: u64) {
         self.end_table(offset);
+        self.inserts.leave_section();
         let Some(mut section) = self.section.take() else {
             return;
         };
@@ -278,12 +284,16 @@ impl Builder {
         }
     }
 
-    fn statement(&mut self, text: &[u8], whole: bool, at: Position) {
+    fn count_statement(&mut self, at: Position) {
         self.catalog.statements += 1;
         if self.cluster_end {
             let message = "a statement behind the end marker of the cluster";
             self.find(FindingKind::Malformed, at.to_string(), message);
         }
+    }
+
+    fn statement(&mut self, text: &[u8], whole: bool, at: Position) {
+        self.count_statement(at);
         let decoded = self.decoded(text);
         let text = decoded.as_ref();
         match statement::read(text) {
@@ -300,12 +310,26 @@ impl Builder {
                 if !self.has_room(at) => {}
             Statement::CreateRole(name) => self.catalog.roles.push(name),
             Statement::CreateTablespace { name, .. } => self.catalog.tablespaces.push(name),
-            Statement::Insert => self.catalog.inserts += 1,
             other => {
                 if let Some(section) = &mut self.section {
+                    if let Statement::Set { name, value } = &other
+                        && name == "client_encoding"
+                    {
+                        self.inserts.encoding(value);
+                    }
                     section.statement(other);
                 }
             }
+        }
+    }
+
+    fn end_statement(&mut self, statement: scanner::Statement<'_>) {
+        match self.inserts.end() {
+            (insert::Outcome::Other, _) => {
+                self.statement(statement.text, statement.whole, statement.at);
+            }
+            (insert::Outcome::Rows, rows) => self.inserted(&rows, statement.at),
+            (insert::Outcome::Unread, _) => self.refuse_insert(statement.text, statement.at),
         }
     }
 
@@ -392,14 +416,22 @@ impl Sink for Builder {
                 }
             }
             Event::Comment(line, at) => self.comment(line, at),
-            Event::Statement(statement) => {
-                self.statement(statement.text, statement.whole, statement.at);
+            Event::Statement(statement) => self.end_statement(statement),
+            Event::CopyBegin(header, statement) => {
+                self.inserts.end();
+                self.begin_table(*header, statement);
             }
-            Event::CopyBegin(header, statement) => self.begin_table(*header, statement),
             Event::CopyEnd(at) => self.end_table(at.offset),
-            Event::Meta { line, at, inside } => self.meta(line, at, inside),
+            Event::Meta { line, at, inside } => {
+                self.inserts.end();
+                self.meta(line, at, inside);
+            }
             Event::Malformed(why, at) => self.find(FindingKind::Malformed, at.to_string(), why),
         }
+    }
+
+    fn part(&mut self, text: &[u8]) {
+        self.inserts.feed(text);
     }
 }
 

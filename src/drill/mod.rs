@@ -190,7 +190,7 @@ fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
     }
     if expected.inserts > 0 {
         let what = format!(
-            "drill {}: {} rows come as INSERT statements, which cannot be compared",
+            "drill {}: {} INSERT statements name their table's columns otherwise than those before, and cannot be compared",
             archive.display(),
             expected.inserts
         );

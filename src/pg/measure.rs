@@ -33,6 +33,12 @@ const AS_QUERY: &str = "select n.nspname, c.relname, coalesce(x.condition, '') f
        on x.oid = c.oid \
      where c.relkind = 'p' or x.condition <> ''";
 
+/// What COPY without a list takes of a table.
+const ALL_COLUMNS: &str = "select a.attname::text from pg_catalog.pg_attribute a \
+     join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
+     order by a.attnum";
+
 /// Measures in a database of `target` what `expected` names; what is not there is not in the result.
 pub async fn database(
     target: &Target,
@@ -109,9 +115,15 @@ async fn measure_table(
     let name = quote_qualified(&table.schema, &table.name);
     let what = format!("read table {}.{}", table.schema, table.name);
     let copy = if let Some(condition) = condition {
+        let all = if table.all_columns {
+            all_columns(session, table).await?
+        } else {
+            Vec::new()
+        };
         let columns: Vec<_> = table
             .columns
             .iter()
+            .chain(&all)
             .map(|column| quote_identifier(column))
             .collect();
         format!(
@@ -119,6 +131,7 @@ async fn measure_table(
             columns.join(", ")
         )
     } else {
+        // Without a list COPY gives all columns that are not generated.
         format!("copy {name}{} to stdout", quote_columns(&table.columns))
     };
     // Prepared while the session speaks UTF-8, run in the encoding of the dump.
@@ -153,11 +166,24 @@ async fn measure_table(
         schema: table.schema.clone(),
         name: table.name.clone(),
         columns: table.columns.clone(),
+        all_columns: table.all_columns,
         rows: hasher.rows,
         bytes: hasher.bytes,
         hash: hasher.hash,
         data: Vec::new(),
     }))
+}
+
+/// The columns that COPY takes without a list.
+async fn all_columns(session: &Session, table: &Table) -> Result<Vec<String>> {
+    let rows = session
+        .query(ALL_COLUMNS, &[&table.schema, &table.name])
+        .await
+        .map_err(failed(&format!(
+            "list the columns of table {}.{}",
+            table.schema, table.name
+        )))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Has the session take and give COPY data in a section's encoding. Statements must be UTF-8 again, after
