@@ -5,7 +5,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::report::{CheckStatus, Report, SAME_MAJOR};
 use crate::catalog::diff::{Difference, ObjectKind, compare_database};
-use crate::catalog::{Catalog, Database};
+use crate::catalog::{Catalog, Database, DumpKind};
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::Manifest;
 use crate::outcome::Progress;
@@ -179,6 +179,10 @@ fn say_when_majors_differ(expected: &Catalog, report: &mut Report) {
 }
 
 async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Result<()> {
+    if expected.kind == DumpKind::Database {
+        // It has none, which was said.
+        return Ok(());
+    }
     let failed = |error: tokio_postgres::Error| {
         Failure::new(
             FailureKind::Scratch,

@@ -11,6 +11,7 @@ mod compare;
 mod definitions;
 mod page;
 mod report;
+mod single;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tracing::{info, warn};
 
-use crate::catalog::{Catalog, DumpKind};
+use crate::catalog::Catalog;
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{Job, JobResult, KeptReport};
@@ -120,7 +121,8 @@ async fn attempted(
     if let Some(fault) = judged.fault {
         return Err(fault);
     }
-    let checked = judged.checked;
+    let mut checked = judged.checked;
+    single::name_database(&mut checked);
     let expected = expected(&checked);
     report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
@@ -176,10 +178,6 @@ fn expected(checked: &Checked) -> &Catalog {
 
 /// What the drill cannot prove, it does not begin.
 fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
-    if expected.kind != DumpKind::Cluster {
-        return Err(Failure::new(FailureKind::Usage, format!("drill {}: it is a dump of one database", archive.display()))
-            .remedy("drill a dump of the whole cluster (pg_dumpall): a database alone lacks the roles it needs"));
-    }
     if expected.tables() == 0 && expected.inserts == 0 {
         let what = format!(
             "drill {}: it holds no table's data, so there is nothing to compare",
@@ -229,11 +227,14 @@ async fn prove(
     report.check("fence", held, scratch.fence().describe().to_owned());
     let began = Instant::now();
     progress.stage("restore", expected.bytes);
-    let target = scratch.target().clone();
+    let target = single::prepare(archive, expected, scratch, binaries, progress, report).await?;
     let mut tablespaces = || scratch.tablespace_directory(binaries.run_as.as_ref());
     let restored = restore(archive, &target, &mut tablespaces, progress).await?;
     report.restore_seconds = restored.seconds;
     report.phase("restore", began);
+    for lacking in &restored.lacking {
+        report.check(lacking.what, CheckStatus::NotDone, lacking.detail.clone());
+    }
     scratch.begin_reading(binaries.version);
 
     let began = Instant::now();

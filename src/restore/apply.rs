@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 
 use super::memberships::{self, Memberships};
 use super::steps::{Step, Steps};
+use super::surroundings::{Lacking, Surroundings};
 use crate::catalog::definitions::Definitions;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
@@ -35,6 +36,8 @@ pub struct Restored {
     pub seconds: f64,
     /// Roles, owners and grants that the dump defines.
     pub definitions: Definitions,
+    /// What this machine lacks, and what was done instead.
+    pub lacking: Vec<Lacking>,
 }
 
 /// Restores a whole archive into a server that is only there for that. `tablespaces` gives directories to use instead of
@@ -56,6 +59,7 @@ pub async fn restore(
         encoding: String::new(),
         tablespaces,
         memberships,
+        surroundings: Surroundings::new(version),
         restored: Restored::default(),
     };
     while let Some(step) = steps.receiver.recv().await {
@@ -68,10 +72,12 @@ pub async fn restore(
                 return Err(refused("COPY data without a COPY", Position::default()));
             }
             Step::Refused(why, at) => return Err(refused(&why, at)),
+            Step::TooLong(at) => return Err(too_long(at)),
         }
     }
     steps.finish().await?;
     apply.session.close().await;
+    apply.restored.lacking = apply.surroundings.lacking();
     apply.restored.seconds = began.elapsed().as_secs_f64();
     Ok(apply.restored)
 }
@@ -97,6 +103,14 @@ fn if_exists(text: &str, kind: &str) -> String {
     }
 }
 
+fn too_long(at: Position) -> Failure {
+    let what =
+        format!("restore: {at}: a statement is longer than 64 MiB, more than we keep in memory");
+    Failure::new(FailureKind::Scratch, what).remedy(
+        "dump without --inserts, or with fewer --rows-per-insert: rows as COPY may be of any size",
+    )
+}
+
 /// COPY needs its table's name as text.
 fn unnameable(at: Position) -> Failure {
     Failure::new(
@@ -115,6 +129,7 @@ struct Apply<'a> {
     encoding: String,
     tablespaces: &'a mut (dyn FnMut() -> Result<PathBuf> + Send),
     memberships: Option<Memberships>,
+    surroundings: Surroundings,
     restored: Restored,
 }
 
@@ -157,13 +172,20 @@ impl Apply<'_> {
             (None, None) => Cow::Owned(as_bytes(text)),
         };
         self.restored.statements += 1;
+        match self.session.execute_typed(&text, &[]).await {
+            Ok(_) => {}
+            Err(error) => {
+                let session = &self.session;
+                if self.surroundings.otherwise(session, &text, &error).await {
+                    return Ok(());
+                }
+                return Err(self.failed(&text, at, &error));
+            }
+        }
         self.restored
             .definitions
             .add(&self.database, text.as_bytes());
-        match self.session.execute_typed(&text, &[]).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(&text, at, &error)),
-        }
+        Ok(())
     }
 
     async fn copy(
@@ -210,8 +232,16 @@ impl Apply<'_> {
 
     fn failed(&self, text: &str, at: Position, error: &tokio_postgres::Error) -> Failure {
         let shown = statement::shown(text.as_bytes());
-        let what = format!("restore database {}: {at}: {shown:?}", self.database);
-        let (kind, remedy) = judge(error);
+        let database = match self.database.as_str() {
+            "" => String::new(),
+            name => format!(" database {name}"),
+        };
+        let what = format!("restore{database}: {at}: {shown:?}");
+        let here = self.surroundings.judge(&self.database, error);
+        let (kind, remedy) = here.unwrap_or_else(|| {
+            let (kind, remedy) = judge(error);
+            (kind, remedy.to_owned())
+        });
         Failure::new(kind, what)
             .because(ServerError::from(error))
             .remedy(remedy)

@@ -9,5 +9,7 @@ pub mod apply;
 mod memberships;
 pub mod plan;
 pub mod steps;
+mod surroundings;
 
 pub use apply::{Restored, restore};
+pub use surroundings::Lacking;

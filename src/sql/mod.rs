@@ -22,6 +22,7 @@ pub mod insert;
 mod lexer;
 pub mod meta;
 pub mod name;
+pub mod roles;
 pub mod scanner;
 pub mod statement;
 pub mod toc;

@@ -16,6 +16,7 @@ mod extract;
 mod fence;
 mod http;
 mod layers;
+mod round_trips;
 mod support;
 mod unsafe_dumps;
 mod verify_damage;
