@@ -11,6 +11,7 @@ mod compare;
 mod definitions;
 mod page;
 mod report;
+mod session;
 mod single;
 
 use std::path::Path;

@@ -190,10 +190,13 @@ fn is_absent(code: &SqlState) -> bool {
     .contains(code)
 }
 
-/// `DROP …`, and `ALTER TABLE [ONLY] name DROP CONSTRAINT …` and the like.
+/// `DROP …`, `SELECT pg_catalog.lo_unlink(…)`, and `ALTER TABLE [ONLY] name DROP CONSTRAINT …` and the like.
 fn drops(mut tokens: Tokens<'_>) -> bool {
     if tokens.keyword("drop") {
         return true;
+    }
+    if tokens.keyword("select") {
+        return tokens.qualified_name() == Some((Some("pg_catalog".into()), "lo_unlink".into()));
     }
     let altered = tokens.keyword("alter")
         && (tokens.keyword("table")
@@ -229,6 +232,8 @@ mod tests {
     fn what_only_drops() {
         for (text, expected) in [
             ("DROP TABLE public.t;", true),
+            ("SELECT pg_catalog.lo_unlink('5');", true),
+            ("SELECT pg_catalog.setval('s', 1, true);", false),
             ("ALTER TABLE ONLY public.t DROP CONSTRAINT t_pkey;", true),
             ("ALTER TABLE public.t ALTER COLUMN a DROP DEFAULT;", true),
             (
