@@ -9,6 +9,7 @@
 mod checks;
 mod compare;
 mod definitions;
+mod extensions;
 mod page;
 mod report;
 mod session;
@@ -27,6 +28,7 @@ use crate::ledger::{Job, JobResult, KeptReport};
 use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
 use crate::pg::fence::Holds;
+use crate::pg::preload;
 use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
@@ -134,6 +136,7 @@ async fn attempted(
     // Longer than the drill itself may take: the drill's own end comes first.
     let mut scratch = Scratch::start(
         &binaries,
+        &preload::settings(expected, &binaries.directory),
         server.drill.timeout + Duration::from_secs(600),
         progress,
     )
@@ -226,6 +229,7 @@ async fn prove(
         CheckStatus::Passed
     };
     report.check("fence", held, scratch.fence().describe().to_owned());
+    extensions::are_there(archive, expected, scratch, binaries.version).await?;
     let began = Instant::now();
     progress.stage("restore", expected.bytes);
     let target = single::prepare(archive, expected, scratch, binaries, progress, report).await?;

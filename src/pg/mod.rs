@@ -14,6 +14,7 @@ pub mod live;
 pub mod locale;
 pub mod measure;
 pub mod passfile;
+pub mod preload;
 pub mod process;
 pub mod scratch;
 pub mod tls;

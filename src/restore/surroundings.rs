@@ -114,6 +114,13 @@ impl Surroundings {
             );
             return Some((FailureKind::Scratch, remedy));
         }
+        if ["could not load library", "could not access file"]
+            .iter()
+            .any(|begin| said.message().starts_with(begin))
+        {
+            let remedy = "install the package that holds this library where the drill runs, then drill again";
+            return Some((FailureKind::Scratch, remedy.to_owned()));
+        }
         let wanted = self.replaced.get(database)?;
         // What depends on order and letters: checks, borders of partitions, exclusion.
         let may_be_locale = [

@@ -25,5 +25,6 @@ pub mod name;
 pub mod roles;
 pub mod scanner;
 pub mod statement;
+mod subscription;
 pub mod toc;
 pub mod token;

@@ -6,6 +6,7 @@
 //! server's fence, not of this list.
 
 use super::insert;
+use super::subscription;
 use super::token::{Token, Tokens};
 
 /// A statement, read.
@@ -268,6 +269,9 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
     ) {
         return create_table(tokens);
     }
+    if kind == "subscription" {
+        return subscription::create(tokens);
+    }
     if !matches!(
         kind.as_str(),
         "database" | "role" | "user" | "tablespace" | "extension"
@@ -332,6 +336,9 @@ fn tablespace(text: &[u8], name: String) -> Statement {
 fn alter(mut tokens: Tokens<'_>) -> Statement {
     if tokens.keyword("system") {
         return Statement::Refused("ALTER SYSTEM changes the server that runs it");
+    }
+    if tokens.keyword("subscription") {
+        return subscription::alter(tokens);
     }
     if tokens.keywords(&["default", "privileges"]) || tokens.keyword("role") {
         return Statement::Privilege;

@@ -18,5 +18,6 @@ mod http;
 mod layers;
 mod round_trips;
 mod support;
+mod surroundings;
 mod unsafe_dumps;
 mod verify_damage;
