@@ -66,7 +66,7 @@ fn a_header_that_comes_again() {
         "INSERT INTO u DEFAULT VALUES;",
     ] {
         reader.feed(text.as_bytes(), &mut |text: &[u8]| {
-            copy.extend_from_slice(text)
+            copy.extend_from_slice(text);
         });
         reader.end();
     }
