@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use super::hash::RowHasher;
 use super::large_objects::LargeObjectHasher;
 use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
-use crate::finding::{Finding, FindingKind, Findings, Level};
+use crate::finding::{Finding, FindingKind, Findings};
 use crate::sql::copy::{self, CopyHeader};
 use crate::sql::encoding;
-use crate::sql::insert;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{self, Event, Position, Scanner, Sink};
 use crate::sql::statement::{self, LargeObject, Statement};
@@ -118,15 +117,7 @@ impl Builder {
                 "\"PostgreSQL database dump complete\" is missing",
             );
         }
-        if self.catalog.inserts > 0 {
-            let message = format!(
-                "{} INSERT statements name their table's columns otherwise than those before, so that their rows are not counted",
-                self.catalog.inserts
-            );
-            self.findings.push(
-                Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Warning),
-            );
-        }
+        self.say_inserts();
         (self.catalog, self.findings)
     }
 
@@ -320,16 +311,6 @@ impl Builder {
                     section.statement(other);
                 }
             }
-        }
-    }
-
-    fn end_statement(&mut self, statement: scanner::Statement<'_>) {
-        match self.inserts.end() {
-            (insert::Outcome::Other, _) => {
-                self.statement(statement.text, statement.whole, statement.at);
-            }
-            (insert::Outcome::Rows, rows) => self.inserted(&rows, statement.at),
-            (insert::Outcome::Unread, _) => self.refuse_insert(statement.text, statement.at),
         }
     }
 

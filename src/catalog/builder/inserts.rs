@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry;
 use super::{Builder, Section};
 use crate::catalog::Table;
 use crate::catalog::hash::RowHasher;
-use crate::finding::FindingKind;
+use crate::finding::{Finding, FindingKind, Level};
 use crate::sql::insert::{self, InsertHeader, Outcome, Reader};
-use crate::sql::scanner::Position;
+use crate::sql::scanner::{self, Position};
 
 /// The statement in hand.
 #[derive(Default)]
@@ -43,8 +43,32 @@ impl Inserts {
 }
 
 impl Builder {
+    /// Ends a statement of any kind.
+    pub(super) fn end_statement(&mut self, statement: scanner::Statement<'_>) {
+        match self.inserts.end() {
+            (Outcome::Other, _) => {
+                self.statement(statement.text, statement.whole, statement.at);
+            }
+            (Outcome::Rows, rows) => self.inserted(&rows, statement.at),
+            (Outcome::Unread, _) => self.refuse_insert(statement.text, statement.at),
+        }
+    }
+
+    /// Says which rows were not counted.
+    pub(super) fn say_inserts(&mut self) {
+        if self.catalog.inserts > 0 {
+            let message = format!(
+                "{} INSERT statements name their table's columns otherwise than those before, so that their rows are not counted",
+                self.catalog.inserts
+            );
+            self.findings.push(
+                Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Warning),
+            );
+        }
+    }
+
     /// Adds an INSERT's rows to its table.
-    pub(super) fn inserted(&mut self, rows: &RowHasher, at: Position) {
+    fn inserted(&mut self, rows: &RowHasher, at: Position) {
         self.count_statement(at);
         let header = self.inserts.reader.last_header();
         let known = self.inserts.known.as_ref();
@@ -87,7 +111,7 @@ impl Builder {
     }
 
     /// An INSERT that is not of literal values.
-    pub(super) fn refuse_insert(&mut self, text: &[u8], at: Position) {
+    fn refuse_insert(&mut self, text: &[u8], at: Position) {
         let shown = crate::sql::statement::shown(text);
         self.find(
             FindingKind::RefusedStatement,

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::reader::PIECE;
 use super::*;
 
 /// The COPY text of statements in UTF-8, fed in two pieces.
