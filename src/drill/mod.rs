@@ -1,7 +1,7 @@
 //! Proves a backup: checked, restored whole into an embedded scratch server, read back, compared, to the row.
 //!
 //! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
-//! server, and what the dump needs of it), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
+//! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
 //! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
 //! (nothing is left, and that is checked). `passed` means that all of them were done; what could not run is an error,
 //! never a pass. The report is kept beside the ledger, where there is one, as JSON and as a page for people.
