@@ -45,9 +45,6 @@ pub struct Target {
 const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= \
      -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
 
-/// Where we only read: no trigger on DDL may keep us from looking, unless it is one that fires on replicas too.
-const READING_OPTIONS: &str = " -c session_replication_role=replica";
-
 /// The same for settings that came later: triggers on login and on DDL, and a limit for whole transactions.
 const OPTIONS_SINCE_17: &str = " -c transaction_timeout=0 -c event_triggers=off";
 
@@ -163,7 +160,6 @@ impl Target {
     #[must_use]
     pub fn for_reading(&self, version: Version) -> Self {
         let mut target = self.clone();
-        target.options.push_str(READING_OPTIONS);
         if version.major >= 17 {
             target.options.push_str(OPTIONS_SINCE_17);
         }
