@@ -280,3 +280,20 @@ fn the_sample_by_each_version() {
     round_trip(sample::system(), &programs::eighteen());
     round_trip(sample::eighteen(), &programs::eighteen());
 }
+
+/// The demonstration's sample, whose drill has everything equal.
+#[test]
+fn the_demonstration() {
+    let place = Place::new();
+    let programs = programs::system();
+    let done = pgvigil(&place)
+        .args(["demo", "--once", "--pg-bin"])
+        .about(&programs.directory)
+        .run()
+        .exits(0);
+    assert!(
+        done.stdout.contains("PASSED") || done.stdout.contains("passed"),
+        "{}",
+        done.stdout
+    );
+}
