@@ -51,6 +51,10 @@ impl Sink for Tee {
         }
         self.builder.event(event);
     }
+
+    fn part(&mut self, text: &[u8]) {
+        self.builder.part(text);
+    }
 }
 
 /// Reads to the end and writes the whole archive to `file`; gives the file back, not synced yet.

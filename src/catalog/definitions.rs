@@ -124,6 +124,8 @@ fn is_revoke_on_large_object(text: &[u8]) -> bool {
 pub struct Collector {
     /// What was collected.
     pub definitions: Definitions,
+    /// The database that has no name in the dump which this one is compared with.
+    pub nameless: Option<&'static str>,
     database: String,
     encoding: String,
 }
@@ -133,7 +135,8 @@ impl Sink for Collector {
         match event {
             Event::Meta { line, .. } => {
                 if let Meta::Connect(name) = meta::parse(line) {
-                    self.database = name;
+                    let is_nameless = self.nameless == Some(name.as_str());
+                    self.database = if is_nameless { String::new() } else { name };
                     self.encoding.clear();
                 }
             }

@@ -60,7 +60,8 @@ pub struct Catalog {
     pub tablespaces: Vec<String>,
     /// The databases in the order of the dump.
     pub databases: Vec<Database>,
-    /// Rows that come as INSERT statements, which are not counted into tables.
+    /// INSERT statements whose rows are not counted into tables, because they name the columns in another order than those
+    /// before.
     pub inserts: u64,
 }
 
@@ -94,13 +95,18 @@ pub struct Table {
     pub name: String,
     /// The columns of the data, in its order; generated ones are not among them.
     pub columns: Vec<String>,
+    /// The rows come as INSERT statements without names of columns: they have all that are not generated, in the table's
+    /// order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_columns: bool,
     /// Rows.
     pub rows: u64,
     /// Bytes of COPY text, newlines included.
     pub bytes: u64,
     /// Content hash, independent of the rows' order.
     pub hash: ContentHash,
-    /// Where the rows stand; more than one run where the dump loads partitions through their root.
+    /// Where the rows stand; more than one run where the dump loads partitions through their root, none where they come as
+    /// INSERT statements.
     pub data: Vec<Range>,
 }
 

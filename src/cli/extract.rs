@@ -122,6 +122,15 @@ fn find_table<'a>(database: &'a Database, wanted: &str) -> Result<&'a Table> {
 }
 
 fn rows(database: &Database, table: &Table) -> Result<Part> {
+    if table.data.is_empty() {
+        let what = format!(
+            "extract table {}.{} of database {}: its rows are INSERT statements, which have no place of their own",
+            table.schema,
+            table.name,
+            database.label()
+        );
+        return Err(Failure::new(FailureKind::Usage, what).remedy("extract the whole database"));
+    }
     let copy = format!(
         "COPY {}{} FROM stdin;\n",
         quote_qualified(&table.schema, &table.name),

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::report::{CheckStatus, Report};
+use super::single;
 use crate::catalog::Catalog;
 use crate::catalog::definitions::{Collector, Definitions};
 use crate::error::{Failure, FailureKind, Result};
@@ -64,7 +65,8 @@ pub(super) async fn check(
         dump::definitions(binaries, scratch.target(), DEADLINE)?,
         progress.clone(),
     );
-    let work = tokio::task::spawn_blocking(move || of_server(&program, &progress));
+    let nameless = single::nameless(expected);
+    let work = tokio::task::spawn_blocking(move || of_server(&program, nameless, &progress));
     let mut there = work.await.map_err(|error| {
         Failure::new(FailureKind::Io, "compare definitions: a thread broke").because(error)
     })??;
@@ -73,7 +75,11 @@ pub(super) async fn check(
         .iter()
         .filter(|database| database.large_objects.count > 0)
     {
-        add_large_objects(scratch, &database.name, &mut there).await?;
+        let scope = match nameless {
+            Some(_) => "",
+            None => &database.name,
+        };
+        add_large_objects(scratch, &database.name, scope, &mut there).await?;
     }
     let missing = wanted.missing_from(&there);
     match missing.first() {
@@ -100,6 +106,7 @@ pub(super) async fn check(
 async fn add_large_objects(
     scratch: &Scratch,
     database: &str,
+    scope: &str,
     there: &mut Definitions,
 ) -> Result<()> {
     let failed = |error: tokio_postgres::Error| {
@@ -112,17 +119,22 @@ async fn add_large_objects(
     let session = scratch.target().session(database).await?;
     for row in session.query(LARGE_OBJECTS, &[]).await.map_err(failed)? {
         let statement: String = row.get(0);
-        there.add(database, statement.as_bytes());
+        there.add(scope, statement.as_bytes());
     }
     session.close().await;
     Ok(())
 }
 
-fn of_server(program: &Program, progress: &Progress) -> Result<Definitions> {
+fn of_server(
+    program: &Program,
+    nameless: Option<&'static str>,
+    progress: &Progress,
+) -> Result<Definitions> {
     let failed = |error| Failure::io(format!("run {}", program.path.display()), error);
     let mut running = program.start().map_err(failed)?;
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
     let mut collector = Collector::default();
+    collector.nameless = nameless;
     let mut buffer = vec![0; 64 * 1024];
     if let Some(mut stdout) = running.stdout() {
         loop {

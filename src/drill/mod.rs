@@ -9,8 +9,11 @@
 mod checks;
 mod compare;
 mod definitions;
+mod extensions;
 mod page;
 mod report;
+mod session;
+mod single;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,13 +21,14 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tracing::{info, warn};
 
-use crate::catalog::{Catalog, DumpKind};
+use crate::catalog::Catalog;
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{Job, JobResult, KeptReport};
 use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
 use crate::pg::fence::Holds;
+use crate::pg::preload;
 use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
@@ -120,7 +124,8 @@ async fn attempted(
     if let Some(fault) = judged.fault {
         return Err(fault);
     }
-    let checked = judged.checked;
+    let mut checked = judged.checked;
+    single::name_database(&mut checked);
     let expected = expected(&checked);
     report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
@@ -131,6 +136,7 @@ async fn attempted(
     // Longer than the drill itself may take: the drill's own end comes first.
     let mut scratch = Scratch::start(
         &binaries,
+        &preload::settings(expected, &binaries.directory),
         server.drill.timeout + Duration::from_secs(600),
         progress,
     )
@@ -176,10 +182,6 @@ fn expected(checked: &Checked) -> &Catalog {
 
 /// What the drill cannot prove, it does not begin.
 fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
-    if expected.kind != DumpKind::Cluster {
-        return Err(Failure::new(FailureKind::Usage, format!("drill {}: it is a dump of one database", archive.display()))
-            .remedy("drill a dump of the whole cluster (pg_dumpall): a database alone lacks the roles it needs"));
-    }
     if expected.tables() == 0 && expected.inserts == 0 {
         let what = format!(
             "drill {}: it holds no table's data, so there is nothing to compare",
@@ -190,7 +192,7 @@ fn can_be_proven(archive: &Path, expected: &Catalog) -> Result<()> {
     }
     if expected.inserts > 0 {
         let what = format!(
-            "drill {}: {} rows come as INSERT statements, which cannot be compared",
+            "drill {}: {} INSERT statements name their table's columns otherwise than those before, and cannot be compared",
             archive.display(),
             expected.inserts
         );
@@ -227,9 +229,10 @@ async fn prove(
         CheckStatus::Passed
     };
     report.check("fence", held, scratch.fence().describe().to_owned());
+    extensions::are_there(archive, expected, scratch, binaries.version).await?;
     let began = Instant::now();
     progress.stage("restore", expected.bytes);
-    let target = scratch.target().clone();
+    let target = single::prepare(archive, expected, scratch, binaries, progress, report).await?;
     let mut tablespaces = || scratch.tablespace_directory(binaries.run_as.as_ref());
     let job = Restoring {
         archive,
@@ -240,6 +243,9 @@ async fn prove(
     let restored = cluster::into_scratch(&job, &target, &mut tablespaces).await?;
     report.restore_seconds = restored.seconds;
     report.phase("restore", began);
+    for lacking in &restored.lacking {
+        report.check(lacking.what, CheckStatus::NotDone, lacking.detail.clone());
+    }
     scratch.begin_reading(binaries.version);
 
     let began = Instant::now();

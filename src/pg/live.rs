@@ -89,6 +89,13 @@ pub async fn open(target: &Target) -> Result<(Session, Version, String)> {
     Ok((session, version, row.get(1)))
 }
 
+/// Asks for the version alone.
+pub async fn version(target: &Target) -> Result<Version> {
+    let (session, version, _) = open(target).await?;
+    session.close().await;
+    Ok(version)
+}
+
 /// Looks at everything, one database after the other.
 pub async fn look(target: &Target) -> Result<Live> {
     let (session, version, version_text) = open(target).await?;

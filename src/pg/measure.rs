@@ -33,6 +33,66 @@ const AS_QUERY: &str = "select n.nspname, c.relname, coalesce(x.condition, '') f
        on x.oid = c.oid \
      where c.relkind = 'p' or x.condition <> ''";
 
+/// What COPY without a list takes of a table.
+const ALL_COLUMNS: &str = "select a.attname::text from pg_catalog.pg_attribute a \
+     join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
+     order by a.attnum";
+
+/// A session in a restored database that reads as pg_dump does.
+pub struct Reading {
+    session: Session,
+    /// The section's client_encoding.
+    encoding: String,
+    /// Tables that are read by a query: what stands behind FROM after the name.
+    as_query: HashMap<(String, String), String>,
+}
+
+impl Reading {
+    /// Opens a session in the database of a section.
+    pub async fn open(
+        target: &Target,
+        section: &Database,
+        settings: Option<&SessionSettings>,
+    ) -> Result<Self> {
+        let session = target.session(&section.name).await?;
+        prepare(&session, settings).await?;
+        let as_query = session
+            .query(AS_QUERY, &[])
+            .await
+            .map_err(failed("list partitioned and configuration tables"))?
+            .iter()
+            .map(|row| ((row.get(0), row.get(1)), row.get(2)))
+            .collect();
+        Ok(Self {
+            session,
+            encoding: section.encoding.clone(),
+            as_query,
+        })
+    }
+
+    /// Reads values otherwise from here on, without a value as the database has it; false where the server does not know
+    /// the value.
+    pub async fn set(&self, name: &str, value: Option<&str>) -> bool {
+        let value = value.map_or_else(|| "default".to_owned(), quote_literal);
+        let set = format!("set {name} = {value}");
+        self.session.batch_execute(&set).await.is_ok()
+    }
+
+    /// Reads a table; none where it is not there.
+    pub async fn table(&self, table: &Table, progress: &Progress) -> Result<Option<Table>> {
+        progress.check()?;
+        let name = (table.schema.clone(), table.name.clone());
+        let condition = self.as_query.get(&name).map(String::as_str);
+        self::table(&self.session, &self.encoding, table, condition, progress).await
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
 /// Measures in a database of `target` what `expected` names; what is not there is not in the result.
 pub async fn database(
     target: &Target,
@@ -40,36 +100,22 @@ pub async fn database(
     settings: Option<&SessionSettings>,
     progress: &Progress,
 ) -> Result<Database> {
-    let session = target.session(&expected.name).await?;
-    prepare(&session, settings).await?;
-    let as_query: HashMap<(String, String), String> = session
-        .query(AS_QUERY, &[])
-        .await
-        .map_err(failed("list partitioned and configuration tables"))?
-        .iter()
-        .map(|row| ((row.get(0), row.get(1)), row.get(2)))
-        .collect();
+    let reading = Reading::open(target, expected, settings).await?;
     let mut actual = Database {
         name: expected.name.clone(),
         encoding: expected.encoding.clone(),
         ..Database::default()
     };
     for table in &expected.tables {
-        progress.check()?;
-        let condition = as_query
-            .get(&(table.schema.clone(), table.name.clone()))
-            .map(String::as_str);
-        actual
-            .tables
-            .extend(self::table(&session, &expected.encoding, table, condition, progress).await?);
+        actual.tables.extend(reading.table(table, progress).await?);
     }
     for sequence in &expected.sequences {
         actual
             .sequences
-            .extend(measure_sequence(&session, sequence).await?);
+            .extend(measure_sequence(&reading.session, sequence).await?);
     }
-    actual.large_objects = measure_large_objects(&session).await?;
-    session.close().await;
+    actual.large_objects = measure_large_objects(&reading.session).await?;
+    reading.close().await;
     Ok(actual)
 }
 
@@ -114,9 +160,15 @@ pub async fn table(
     let name = quote_qualified(&table.schema, &table.name);
     let what = format!("read table {}.{}", table.schema, table.name);
     let copy = if let Some(condition) = condition {
+        let all = if table.all_columns {
+            all_columns(session, table).await?
+        } else {
+            Vec::new()
+        };
         let columns: Vec<_> = table
             .columns
             .iter()
+            .chain(&all)
             .map(|column| quote_identifier(column))
             .collect();
         format!(
@@ -124,6 +176,7 @@ pub async fn table(
             columns.join(", ")
         )
     } else {
+        // Without a list COPY gives all columns that are not generated.
         format!("copy {name}{} to stdout", quote_columns(&table.columns))
     };
     // Prepared while the session speaks UTF-8, run in the encoding of the dump.
@@ -158,11 +211,24 @@ pub async fn table(
         schema: table.schema.clone(),
         name: table.name.clone(),
         columns: table.columns.clone(),
+        all_columns: table.all_columns,
         rows: hasher.rows,
         bytes: hasher.bytes,
         hash: hasher.hash,
         data: Vec::new(),
     }))
+}
+
+/// The columns that COPY takes without a list.
+async fn all_columns(session: &Session, table: &Table) -> Result<Vec<String>> {
+    let rows = session
+        .query(ALL_COLUMNS, &[&table.schema, &table.name])
+        .await
+        .map_err(failed(&format!(
+            "list the columns of table {}.{}",
+            table.schema, table.name
+        )))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Has the session take and give COPY data in a section's encoding. Statements must be UTF-8 again, after
@@ -202,11 +268,31 @@ const DEPENDS_ON_SESSION: &str = "with recursive t(oid) as ( \
         select e.oid from t join pg_catalog.pg_type p on p.oid = t.oid \
           cross join lateral (select p.typelem where p.typelem <> 0 union select p.typbasetype where p.typbasetype <> 0 \
                union select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = p.oid) e(oid)) \
-     select exists (select from t join pg_catalog.pg_type p on p.oid = t.oid \
-         where p.typname in ('timestamptz', 'timetz', 'bytea', 'money') or p.typtype in ('c', 'm'))";
+     select coalesce(bool_or(p.typname in ('timestamptz', 'timetz') or p.typtype in ('c', 'm')), false), \
+            coalesce(bool_or(p.typname = 'bytea' or p.typtype in ('c', 'm')), false), \
+            coalesce(bool_or(p.typname = 'money' or p.typtype in ('c', 'm')), false) \
+       from t join pg_catalog.pg_type p on p.oid = t.oid";
 
-/// Whether a table (`schema.name`) has values that read otherwise under other session settings.
-pub async fn depends_on_session(target: &Target, database: &str, table: &str) -> Result<bool> {
+/// Which settings of a session a table's text may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DependsOn {
+    /// TimeZone.
+    pub timezone: bool,
+    /// bytea_output.
+    pub bytea_output: bool,
+    /// lc_monetary.
+    pub lc_monetary: bool,
+}
+
+impl DependsOn {
+    /// Whether it depends on any of them.
+    pub fn any(self) -> bool {
+        self.timezone || self.bytea_output || self.lc_monetary
+    }
+}
+
+/// Under which session settings the values of a table (`schema.name`) read otherwise.
+pub async fn depends_on_session(target: &Target, database: &str, table: &str) -> Result<DependsOn> {
     let session = target.session(database).await?;
     let depends = depends_on_settings(&session, table).await?;
     session.close().await;
@@ -214,12 +300,16 @@ pub async fn depends_on_session(target: &Target, database: &str, table: &str) ->
 }
 
 /// The same in a session, which may be in a transaction that made the table.
-pub async fn depends_on_settings(session: &Session, table: &str) -> Result<bool> {
+pub async fn depends_on_settings(session: &Session, table: &str) -> Result<DependsOn> {
     let row = session
         .query_one(DEPENDS_ON_SESSION, &[&table])
         .await
         .map_err(failed("look up column types"))?;
-    Ok(row.get(0))
+    Ok(DependsOn {
+        timezone: row.get(0),
+        bytea_output: row.get(1),
+        lc_monetary: row.get(2),
+    })
 }
 
 async fn measure_sequence(session: &Session, sequence: &Sequence) -> Result<Option<Sequence>> {

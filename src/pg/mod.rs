@@ -2,8 +2,9 @@
 //!
 //! [`process`] runs programs, each under a [`warden`] that outlives us by just as long as cleaning up takes. [`binaries`]
 //! finds them by version, [`connect`] opens sessions, [`live`] asks a server what a whole dump of it must hold, [`dump`]
-//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared, [`url`] reads what a person
-//! types to name a server.
+//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`locale`] what serves where it lacks one, [`measure`]
+//! reads tables back to be compared, [`url`] reads what
+//! a person types to name a server.
 
 pub mod binaries;
 mod claim;
@@ -11,8 +12,10 @@ pub mod connect;
 pub mod dump;
 pub mod fence;
 pub mod live;
+pub mod locale;
 pub mod measure;
 pub mod passfile;
+pub mod preload;
 pub mod process;
 pub mod scratch;
 pub mod shared;

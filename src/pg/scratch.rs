@@ -79,14 +79,15 @@ const SETTINGS: [&str; 21] = [
 ];
 
 impl Scratch {
-    /// Makes and starts one. It is ended after `deadline`, whatever happens.
+    /// Makes and starts one, with `settings` beside our own. It is ended after `deadline`, whatever happens.
     pub async fn start(
         binaries: &Binaries,
+        settings: &[String],
         deadline: Duration,
         progress: &Progress,
     ) -> Result<Self> {
         let user = format!("pgvigil_scratch_{:08x}", random_id()?);
-        let mut scratch = Self::start_as(&user, binaries, deadline, progress).await?;
+        let mut scratch = Self::start_with(&user, binaries, settings, deadline, progress).await?;
         let session = scratch.target.session("postgres").await?;
         session
             .batch_execute(&format!("create database {user}"))
@@ -104,6 +105,16 @@ impl Scratch {
     pub async fn start_as(
         user: &str,
         binaries: &Binaries,
+        deadline: Duration,
+        progress: &Progress,
+    ) -> Result<Self> {
+        Self::start_with(user, binaries, &[], deadline, progress).await
+    }
+
+    async fn start_with(
+        user: &str,
+        binaries: &Binaries,
+        settings: &[String],
         deadline: Duration,
         progress: &Progress,
     ) -> Result<Self> {
@@ -129,7 +140,7 @@ impl Scratch {
         }
         scratch.server = Some(
             scratch
-                .server_program(binaries, deadline)
+                .server_program(binaries, settings, deadline)
                 .start()
                 .map_err(|error| Failure::io("start the scratch server", error))?,
         );
@@ -200,7 +211,12 @@ impl Scratch {
         program
     }
 
-    fn server_program(&self, binaries: &Binaries, deadline: Duration) -> Program {
+    fn server_program(
+        &self,
+        binaries: &Binaries,
+        settings: &[String],
+        deadline: Duration,
+    ) -> Program {
         let mut program = self.program(binaries, "postgres", deadline);
         program.arguments.extend([
             "-D".into(),
@@ -208,7 +224,10 @@ impl Scratch {
             "-k".into(),
             self.directory.join(SOCKET).into(),
         ]);
-        for setting in SETTINGS {
+        for setting in SETTINGS
+            .into_iter()
+            .chain(settings.iter().map(String::as_str))
+        {
             program.arguments.extend(["-c".into(), setting.into()]);
         }
         program.quit = true;

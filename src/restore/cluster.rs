@@ -17,6 +17,7 @@ use super::runner::Runner;
 use super::scratch_policy::ScratchPolicy;
 use super::source::Source;
 use super::steps::Steps;
+use super::surroundings::Surroundings;
 use super::tasks::Crew;
 use crate::catalog::{Catalog, Database, Range};
 use crate::error::Result;
@@ -43,8 +44,7 @@ pub async fn into_scratch(
     target: &Target,
     tablespaces: &mut (dyn FnMut() -> Result<PathBuf> + Send),
 ) -> Result<Restored> {
-    let (session, version, _) = live::open(target).await?;
-    session.close().await;
+    let version = live::version(target).await?;
     let policy = ScratchPolicy {
         tablespaces: Mutex::new(tablespaces),
         memberships: (version.major >= memberships::SINCE).then(Mutex::default),
@@ -64,12 +64,17 @@ impl Job<'_> {
     ) -> Result<Restored> {
         let began = Instant::now();
         let source = Source::open(self.archive)?;
+        let version = live::version(target).await?;
+        let other_locales = blame == Blame::Scratch;
+        let surroundings = Surroundings::new(version, other_locales);
+        let surroundings = Arc::new(tokio::sync::Mutex::new(surroundings));
         let crew = Crew {
             target: target.clone(),
             on: target.database.clone(),
             database: String::new(),
             blame,
             permits: Arc::new(Semaphore::new(self.jobs.max(1))),
+            surroundings: Arc::clone(&surroundings),
             source: source.clone(),
             progress: self.progress.clone(),
         };
@@ -96,6 +101,7 @@ impl Job<'_> {
                 runner.close().await
             }
         };
+        restored.lacking = surroundings.lock().await.lacking();
         restored.seconds = began.elapsed().as_secs_f64();
         Ok(restored)
     }

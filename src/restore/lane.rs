@@ -1,11 +1,15 @@
 //! One session of a restore: runs single statements and loads rows, and makes of every error a failure that says where.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::SinkExt;
+use tokio::sync::Mutex;
 
 use super::judge::Blame;
 use super::rows::Rows;
 use super::settings::Settings;
+use super::surroundings::Surroundings;
 use crate::error::{Failure, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::{ServerError, Session, Target};
@@ -20,6 +24,7 @@ pub(super) struct Lane {
     /// What the dump calls the database; empty where it does not name one.
     database: String,
     blame: Blame,
+    surroundings: Arc<Mutex<Surroundings>>,
     /// Version of the settings that this session has.
     settings: u64,
 }
@@ -47,11 +52,13 @@ impl Lane {
         on: &str,
         database: &str,
         blame: Blame,
+        surroundings: &Arc<Mutex<Surroundings>>,
     ) -> Result<Self> {
         Ok(Self {
             session: target.session(on).await?,
             database: database.to_owned(),
             blame,
+            surroundings: Arc::clone(surroundings),
             settings: 0,
         })
     }
@@ -60,13 +67,17 @@ impl Lane {
         self.session.close().await;
     }
 
-    /// Runs one statement.
-    pub(super) async fn execute(&self, text: &str, at: Position) -> Result<()> {
-        self.session
-            .execute_typed(text, &[])
-            .await
-            .map(drop)
-            .map_err(|error| self.failed(text, at, &error))
+    /// Runs one statement; false where something else was done that serves.
+    pub(super) async fn execute(&self, text: &str, at: Position) -> Result<bool> {
+        let Err(error) = self.session.execute_typed(text, &[]).await else {
+            return Ok(true);
+        };
+        let mut surroundings = self.surroundings.lock().await;
+        if surroundings.otherwise(&self.session, text, &error).await {
+            return Ok(false);
+        }
+        drop(surroundings);
+        Err(self.failed(text, at, &error).await)
     }
 
     /// The same, telling a deadlock from other errors: with several sessions at work it is not the dump's fault.
@@ -79,7 +90,7 @@ impl Lane {
             {
                 Ok(Outcome::Deadlock)
             }
-            Err(error) => Err(self.failed(text, at, &error)),
+            Err(error) => Err(self.failed(text, at, &error).await),
         }
     }
 
@@ -107,8 +118,23 @@ impl Lane {
         rows: &mut Rows<'_>,
         progress: &Progress,
     ) -> Result<u64> {
-        let place = format!("COPY {}.{}", copy.schema, copy.table);
-        let failed = |error: tokio_postgres::Error| self.failed(&place, copy.at, &error);
+        match self.try_copy(copy, encoding, rows, progress).await {
+            Ok(count) => Ok(count),
+            Err(Broken::Said(failure)) => Err(failure),
+            Err(Broken::Server(error)) => {
+                let place = format!("COPY {}.{}", copy.schema, copy.table);
+                Err(self.failed(&place, copy.at, &error).await)
+            }
+        }
+    }
+
+    async fn try_copy(
+        &self,
+        copy: &Copy,
+        encoding: &str,
+        rows: &mut Rows<'_>,
+        progress: &Progress,
+    ) -> std::result::Result<u64, Broken> {
         let text = if copy.fresh {
             let name = quote_qualified(&copy.schema, &copy.table);
             self.execute("begin", copy.at).await?;
@@ -119,22 +145,18 @@ impl Lane {
         } else {
             copy.text.clone()
         };
-        let statement = self.session.prepare(&text).await.map_err(failed)?;
+        let statement = self.session.prepare(&text).await?;
         enter_encoding(&self.session, encoding).await?;
-        let sink = self
-            .session
-            .copy_in::<_, Bytes>(&statement)
-            .await
-            .map_err(failed)?;
+        let sink = self.session.copy_in::<_, Bytes>(&statement).await?;
         let mut sink = Box::pin(sink);
         // Dropping the sink tells the server that the copy failed; nothing of it stays.
         while let Some(piece) = rows.next().await? {
             progress.check()?;
             let bytes = piece.len() as u64;
-            sink.send(piece).await.map_err(failed)?;
+            sink.send(piece).await?;
             progress.add(bytes);
         }
-        let count = sink.as_mut().finish().await.map_err(failed)?;
+        let count = sink.as_mut().finish().await?;
         leave_encoding(&self.session, encoding).await?;
         if copy.fresh {
             self.execute("commit", copy.at).await?;
@@ -142,17 +164,44 @@ impl Lane {
         Ok(count)
     }
 
-    fn failed(&self, text: &str, at: Position, error: &tokio_postgres::Error) -> Failure {
+    async fn failed(&self, text: &str, at: Position, error: &tokio_postgres::Error) -> Failure {
         let shown = statement::shown(text.as_bytes());
         let whose = if self.database.is_empty() {
             "restore".to_owned()
         } else {
             format!("restore database {}", self.database)
         };
-        let (kind, remedy) = self.blame.judge(error);
+        let here = match self.blame {
+            Blame::Scratch => self.surroundings.lock().await.judge(&self.database, error),
+            Blame::Target => None,
+        };
+        let (kind, remedy) = here.unwrap_or_else(|| {
+            let (kind, remedy) = self.blame.judge(error);
+            (kind, remedy.to_owned())
+        });
         Failure::new(kind, format!("{whose}: {at}: {shown:?}"))
             .because(ServerError::from(error))
             .remedy(remedy)
+    }
+}
+
+/// What broke a COPY.
+enum Broken {
+    /// The server, which is still to be judged.
+    Server(tokio_postgres::Error),
+    /// Anything else.
+    Said(Failure),
+}
+
+impl From<tokio_postgres::Error> for Broken {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Said(failure)
     }
 }
 

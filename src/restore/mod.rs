@@ -4,7 +4,8 @@
 //! The text is never handed to anyone who would interpret it. [`steps`] parses it on a thread of its own and hands owned
 //! steps through a bounded queue to [`runner`]. Every statement is read first and refused if no dump holds it; a
 //! [`policy`] then decides whether it is run and in which form; it goes as a single one, because the extended protocol
-//! takes no more.
+//! takes no more. What the dump expects of this machine and does not find, [`surroundings`] replaces where no row depends on
+//! it, and remembers.
 //!
 //! ```text
 //!  archive ─ source ─ steps ─> runner ─ policy ─> lane (session)          in the order of the dump
@@ -28,10 +29,12 @@ pub mod server;
 mod settings;
 mod source;
 mod steps;
+mod surroundings;
 pub mod table;
 mod tasks;
 
 use crate::catalog::definitions::Definitions;
+pub use surroundings::Lacking;
 
 /// What a restore did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +49,8 @@ pub struct Restored {
     pub seconds: f64,
     /// Roles, owners and grants that the dump defines.
     pub definitions: Definitions,
+    /// What this machine lacks, and what was done instead.
+    pub lacking: Vec<Lacking>,
     /// Statements that wait for the end of everything.
     pub(crate) later: Vec<String>,
 }
@@ -58,5 +63,6 @@ impl Restored {
         self.rows += other.rows;
         self.definitions.extend(other.definitions);
         self.later.extend(other.later);
+        self.lacking.extend(other.lacking);
     }
 }

@@ -117,6 +117,7 @@ impl<'a> Runner<'a> {
                     return Err(refused("rows where none can be", Position::default()));
                 }
                 Step::Refused(why, at) => return Err(refused(&why, at)),
+                Step::TooLong(at) => return Err(too_long(at)),
             }
         }
         steps.finish().await?;
@@ -199,12 +200,11 @@ impl<'a> Runner<'a> {
             }
         };
         self.restored.statements += 1;
-        self.restored
-            .definitions
-            .add(&self.crew.database, text.as_bytes());
         if reach != Reach::Here {
             self.settle().await?;
-            self.maintenance.execute(&text, at).await?;
+            if self.maintenance.execute(&text, at).await? {
+                self.defined(&text);
+            }
             self.policy.was_run(&reach);
             return Ok(());
         }
@@ -227,9 +227,18 @@ impl<'a> Runner<'a> {
                 if !data {
                     self.settle().await?;
                 }
-                self.lane().execute(&text, at).await
+                if self.lane().execute(&text, at).await? {
+                    self.defined(&text);
+                }
+                Ok(())
             }
         }
+    }
+
+    /// Remembers what the dump says of roles, owners and grants, once it is true.
+    fn defined(&mut self, text: &str) {
+        let definitions = &mut self.restored.definitions;
+        definitions.add(&self.crew.database, text.as_bytes());
     }
 
     /// A statement whose bytes have no Unicode form. It is about nothing that the server shares, whose names we could
@@ -249,11 +258,10 @@ impl<'a> Runner<'a> {
         }
         self.restored.statements += 1;
         let text = as_bytes(text);
-        self.restored
-            .definitions
-            .add(&self.crew.database, text.as_bytes());
         self.settle().await?;
-        self.lane().execute(&text, at).await
+        self.lane().execute(&text, at).await?;
+        self.defined(&text);
+        Ok(())
     }
 
     fn lane(&self) -> &Lane {
@@ -322,7 +330,7 @@ impl<'a> Runner<'a> {
         }
         let foreign = match &build {
             Build::Follower if self.gathered.builds.is_empty() => {
-                return self.lane().execute(&text, at).await;
+                return self.lane().execute(&text, at).await.map(drop);
             }
             Build::Follower => {
                 self.gathered.text += text.len();
@@ -414,6 +422,14 @@ fn is_transaction(text: &[u8]) -> bool {
     ["BEGIN;", "COMMIT;"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn too_long(at: Position) -> Failure {
+    let what =
+        format!("restore: {at}: a statement is longer than 64 MiB, more than we keep in memory");
+    Failure::new(FailureKind::Scratch, what).remedy(
+        "dump without --inserts, or with fewer --rows-per-insert: rows as COPY may be of any size",
+    )
 }
 
 /// COPY needs its table's name as text.

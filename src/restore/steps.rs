@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
@@ -15,11 +16,15 @@ use crate::sql::copy::CopyHeader;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{Event, Position, Scanner, Sink};
 
-/// Longest statement that is restored. PostgreSQL takes up to 1 GB; a function's body of this size is no function.
-const STATEMENT_LIMIT: usize = 16 << 20;
+/// Longest statement that is restored: one INSERT of a large value may have this. PostgreSQL takes up to 1 GB, but a
+/// statement is in memory several times on its way, and a drill has about 128 MiB.
+const STATEMENT_LIMIT: usize = 64 << 20;
 
-/// Steps in flight. Pieces of COPY data have a megabyte at the most, and statements hardly ever more.
+/// Steps in flight. Pieces of COPY data have a megabyte at the most.
 const QUEUE: usize = 12;
+
+/// A statement from which on no other waits in the queue.
+const LONG: usize = 1 << 20;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub(super) enum Step {
     CopyEnd,
     /// Text that must not be run.
     Refused(String, Position),
+    /// A statement longer than any that is restored.
+    TooLong(Position),
 }
 
 /// Steps, and the thread that makes them.
@@ -98,6 +105,12 @@ impl Forward {
     fn send(&mut self, step: Step) {
         self.closed = self.closed || self.sender.blocking_send(step).is_err();
     }
+
+    /// Waits until all steps before are taken: long statements must not queue up.
+    fn wait_until_empty(&mut self) {
+        let empty = self.sender.reserve_many(QUEUE);
+        self.closed = self.closed || Handle::current().block_on(empty).is_err();
+    }
 }
 
 impl Sink for Forward {
@@ -110,11 +123,12 @@ impl Sink for Forward {
                 Step::CopyBegin(header, statement.text.to_vec(), statement.at)
             }
             Event::Statement(statement) if statement.whole => {
+                if statement.text.len() > LONG {
+                    self.wait_until_empty();
+                }
                 Step::Statement(statement.text.to_vec(), statement.at)
             }
-            Event::Statement(statement) => {
-                Step::Refused("a statement longer than 16 MiB".to_owned(), statement.at)
-            }
+            Event::Statement(statement) => Step::TooLong(statement.at),
             Event::Malformed(why, at) => Step::Refused(why.to_owned(), at),
             Event::Meta { line, at, inside } => match meta::parse(line) {
                 Meta::Connect(name) if !inside => Step::Connect(name),

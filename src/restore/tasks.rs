@@ -14,6 +14,7 @@ use super::lane::{Copy, Lane, Outcome};
 use super::rows::{Reading, Rows};
 use super::settings::Settings;
 use super::source::Source;
+use super::surroundings::Surroundings;
 use crate::catalog::Range;
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
@@ -55,6 +56,7 @@ pub(super) struct Crew {
     pub(super) blame: Blame,
     /// As many permits as tasks may run at once, in all databases together.
     pub(super) permits: Arc<Semaphore>,
+    pub(super) surroundings: Arc<tokio::sync::Mutex<Surroundings>>,
     pub(super) source: Option<Source>,
     pub(super) progress: Progress,
 }
@@ -182,7 +184,14 @@ impl Crew {
 
     /// A session of its own.
     pub(super) async fn lane(&self) -> Result<Lane> {
-        Lane::open(&self.target, &self.on, &self.database, self.blame).await
+        Lane::open(
+            &self.target,
+            &self.on,
+            &self.database,
+            self.blame,
+            &self.surroundings,
+        )
+        .await
     }
 
     async fn one(self, task: Task, mut lane: Lane, permit: Option<OwnedSemaphorePermit>) -> Ended {
@@ -210,7 +219,7 @@ impl Crew {
                     again: outcome == Outcome::Deadlock,
                 })
             }
-            Work::Build(_, text) => lane.execute(text, task.at).await.map(|()| Tally::default()),
+            Work::Build(_, text) => lane.execute(text, task.at).await.map(|_| Tally::default()),
         }
     }
 }

@@ -12,17 +12,21 @@
 //! ```
 //!
 //! Anything else is reported as what it is, and nobody downstream runs it. [`scanner`] finds the borders,
-//! [`statement`] says what a statement is, [`meta`], [`copy`] and [`toc`] read the parts, [`name`] quotes and unquotes.
+//! [`statement`] says what a statement is, [`meta`], [`copy`], [`insert`] and [`toc`] read the parts, [`name`] quotes and
+//! unquotes.
 //! Comments are hints, never truth: what a statement does is read from the statement.
 
 pub mod build;
 pub mod copy;
 pub mod encoding;
+pub mod insert;
 mod lexer;
 pub mod meta;
 pub mod name;
 pub mod reach;
+pub mod roles;
 pub mod scanner;
 pub mod statement;
+mod subscription;
 pub mod toc;
 pub mod token;

@@ -65,6 +65,10 @@ pub struct Statement<'a> {
 pub trait Sink {
     /// Takes one event.
     fn event(&mut self, event: Event<'_>);
+
+    /// Takes the next bytes of a statement as they come, before its end is known: for who reads statements longer than the
+    /// limit. Its event follows; one of a backslash command means that the statement ended there.
+    fn part(&mut self, _text: &[u8]) {}
 }
 
 impl<F: FnMut(Event<'_>)> Sink for F {
@@ -283,6 +287,7 @@ impl Scanner {
                 Step::More => index += 1,
                 Step::End => {
                     let text = input.get(..=index).unwrap_or(input);
+                    sink.part(text);
                     self.keep(text, self.limit);
                     self.advance(text);
                     self.end_statement(sink);
@@ -296,6 +301,7 @@ impl Scanner {
                 }
             }
         }
+        sink.part(input);
         self.keep(input, self.limit);
         self.advance(input);
         input.len()

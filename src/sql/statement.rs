@@ -5,6 +5,8 @@
 //! runs it. What DDL may *contain* (function bodies, defaults, index expressions) is the business of the scratch
 //! server's fence, not of this list.
 
+use super::insert;
+use super::subscription;
 use super::token::{Token, Tokens};
 
 /// A statement, read.
@@ -47,7 +49,7 @@ pub enum Statement {
     Privilege,
     /// `DROP DATABASE`, `DROP ROLE` or `DROP TABLESPACE`, which it is.
     DropGlobal(&'static str),
-    /// `INSERT INTO …`, what `pg_dump --inserts` writes for rows.
+    /// `INSERT INTO … VALUES …`, what `pg_dump --inserts` writes for rows.
     Insert,
     /// Any other statement that a dump holds.
     Ordinary,
@@ -99,7 +101,8 @@ pub fn read(text: &[u8]) -> Statement {
         b"drop" => drop_object(tokens),
         b"alter" => alter(tokens),
         b"grant" | b"revoke" => Statement::Privilege,
-        b"insert" => Statement::Insert,
+        b"insert" if insert::is_of_values(text) => Statement::Insert,
+        b"insert" => Statement::Refused("an INSERT of anything but values"),
         b"update" => update(tokens),
         b"copy" => copy(text),
         keyword if DDL.iter().any(|known| known.as_bytes() == keyword) => Statement::Ordinary,
@@ -266,6 +269,9 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
     ) {
         return create_table(tokens);
     }
+    if kind == "subscription" {
+        return subscription::create(tokens);
+    }
     if !matches!(
         kind.as_str(),
         "database" | "role" | "user" | "tablespace" | "extension"
@@ -330,6 +336,9 @@ fn tablespace(text: &[u8], name: String) -> Statement {
 fn alter(mut tokens: Tokens<'_>) -> Statement {
     if tokens.keyword("system") {
         return Statement::Refused("ALTER SYSTEM changes the server that runs it");
+    }
+    if tokens.keyword("subscription") {
+        return subscription::alter(tokens);
     }
     if tokens.keywords(&["default", "privileges"]) || tokens.keyword("role") {
         return Statement::Privilege;

@@ -18,6 +18,8 @@ mod http;
 mod layers;
 mod restore_server;
 mod restore_table;
+mod round_trips;
 mod support;
+mod surroundings;
 mod unsafe_dumps;
 mod verify_damage;

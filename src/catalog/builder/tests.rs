@@ -127,3 +127,60 @@ fn a_table_that_comes_in_parts_is_one() {
         .collect();
     assert_eq!(tables, [("t", 3, 2), ("other", 1, 1)]);
 }
+
+fn rows_as(insert: &str) -> (Catalog, Findings) {
+    build(&WHOLE.replace("COPY public.t (a) FROM stdin;\n1\n2\n\\.\n", insert))
+}
+
+#[test]
+fn inserts_hash_as_their_copy_does() {
+    let copied = build(WHOLE).0.databases[0].tables[0].clone();
+    for insert in [
+        "INSERT INTO public.t VALUES (1);\nINSERT INTO public.t VALUES (2);\n",
+        "INSERT INTO public.t (a) VALUES (2);\nINSERT INTO public.t (a) VALUES (1) ON CONFLICT DO NOTHING;\n",
+        "INSERT INTO public.t VALUES\n\t(1),\n\t('2');\n",
+    ] {
+        let (catalog, findings) = rows_as(insert);
+        assert_eq!(findings.list, []);
+        let table = &catalog.databases[0].tables[0];
+        assert!(super::super::diff::same_content(table, &copied), "{insert}");
+        assert_eq!(table.all_columns, !insert.contains("(a)"));
+        assert_eq!(table.data, []);
+        assert_eq!(catalog.inserts, 0);
+    }
+}
+
+/// Longer than any statement that is kept.
+#[test]
+fn a_long_insert_is_read_to_its_end() {
+    let long = "x'\\".repeat(1 << 20);
+    let quoted = long.replace('\'', "''");
+    let (catalog, findings) = rows_as(&format!(
+        "INSERT INTO public.t VALUES ('{quoted}'), ('b');\n"
+    ));
+    assert_eq!(findings.list, []);
+    let copy = format!("{}\nb\n", long.replace('\\', "\\\\"));
+    let mut wanted = RowHasher::new();
+    wanted.feed(copy.as_bytes());
+    let table = &catalog.databases[0].tables[0];
+    assert_eq!(
+        (table.rows, table.bytes, table.hash),
+        (2, copy.len() as u64, wanted.hash)
+    );
+}
+
+#[test]
+fn inserts_that_cannot_be_compared_are_counted_and_others_refused() {
+    let (catalog, findings) = rows_as(
+        "INSERT INTO public.t (a, b) VALUES (1, 2);\nINSERT INTO public.t (b, a) VALUES (2, 1);\n",
+    );
+    assert_eq!(kinds(&findings), [FindingKind::NotDone]);
+    assert_eq!((catalog.inserts, catalog.rows()), (1, 1));
+    for insert in [
+        "INSERT INTO public.t SELECT 1;\n",
+        "INSERT INTO public.t VALUES (pg_sleep(1));\n",
+    ] {
+        let (_, findings) = rows_as(insert);
+        assert_eq!(kinds(&findings), [FindingKind::RefusedStatement]);
+    }
+}

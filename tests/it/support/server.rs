@@ -149,15 +149,20 @@ impl Server {
 
     /// What `pg_dumpall --clean --if-exists` writes.
     pub(crate) fn dump(&self) -> Vec<u8> {
+        self.dump_by("pg_dumpall", &["--clean", "--if-exists"])
+    }
+
+    /// What pg_dump or pg_dumpall writes.
+    pub(crate) fn dump_by(&self, program: &str, args: &[&str]) -> Vec<u8> {
         // Not the encoding of a terminal: that of each database, as pgvigil takes it.
         let output = self
-            .client("pg_dumpall")
+            .client(program)
             .env_remove("PGCLIENTENCODING")
-            .args(["--clean", "--if-exists"])
+            .args(args)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "pg_dumpall: {said}");
+        assert!(output.status.success(), "{program} {args:?}: {said}");
         output.stdout
     }
 }
