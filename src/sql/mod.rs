@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Anything else is reported as what it is, and nobody downstream runs it. [`scanner`] finds the borders,
-//! [`statement`] says what a statement is, [`meta`], [`copy`] and [`toc`] read the parts, [`name`] quotes and unquotes.
+//! [`statement`] says what a statement is, [`object`] what it defines, [`meta`], [`copy`] and [`toc`] read the parts,
+//! [`name`] quotes and unquotes.
 //! Comments are hints, never truth: what a statement does is read from the statement.
 
 pub mod copy;
@@ -20,6 +21,7 @@ pub mod encoding;
 mod lexer;
 pub mod meta;
 pub mod name;
+pub mod object;
 pub mod scanner;
 pub mod statement;
 pub mod toc;
