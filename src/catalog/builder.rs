@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::hash::RowHasher;
+use super::inventory::{Entry, Inventory};
 use super::large_objects::LargeObjectHasher;
 use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
 use crate::finding::{Finding, FindingKind, Findings, Level};
@@ -60,6 +61,7 @@ impl Builder {
         Self {
             catalog: Catalog {
                 version: VERSION,
+                inventory: Some(Inventory::default()),
                 ..Catalog::default()
             },
             findings: Findings::default(),
@@ -171,6 +173,7 @@ impl Builder {
                 let database = Database {
                     name: self.connected.clone(),
                     range,
+                    inventory: Some(Inventory::default()),
                     ..Database::default()
                 };
                 self.section = Some(Section {
@@ -286,6 +289,7 @@ impl Builder {
         }
         let decoded = self.decoded(text);
         let text = decoded.as_ref();
+        self.list(text, whole);
         match statement::read(text) {
             // A cut statement may look wrong only because it is cut; its first words are still true.
             Statement::Refused(why) if whole || statement_begins_refused(text) => {
@@ -306,6 +310,19 @@ impl Builder {
                     section.statement(other);
                 }
             }
+        }
+    }
+
+    fn list(&mut self, text: &[u8], whole: bool) {
+        let Some(entry) = Entry::read(text, whole) else {
+            return;
+        };
+        let inventory = match &mut self.section {
+            Some(section) if !entry.is_cluster_wide() => &mut section.database.inventory,
+            _ => &mut self.catalog.inventory,
+        };
+        if let Some(inventory) = inventory {
+            inventory.add(entry);
         }
     }
 
