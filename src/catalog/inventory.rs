@@ -142,6 +142,11 @@ impl Entry {
     }
 }
 
+/// The fingerprint of a statement; none if it defines nothing that is kept here.
+pub fn fingerprint(text: &[u8]) -> Option<Fingerprint> {
+    Some(Entry::read(text, true)?.fingerprint)
+}
+
 /// Statements whose literals may be passwords.
 fn may_hold_secrets(text: &[u8]) -> bool {
     let mut tokens = Tokens::new(text);

@@ -2,7 +2,8 @@
 //!
 //! [`process`] runs programs, each under a [`warden`] that outlives us by just as long as cleaning up takes. [`binaries`]
 //! finds them by version, [`connect`] opens sessions, [`live`] asks a server what a whole dump of it must hold, [`dump`]
-//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared.
+//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`measure`] reads tables back to be compared,
+//! [`objects`] lists everything else by name.
 
 pub mod binaries;
 mod claim;
@@ -11,6 +12,7 @@ pub mod dump;
 pub mod fence;
 pub mod live;
 pub mod measure;
+pub mod objects;
 pub mod passfile;
 pub mod process;
 pub mod scratch;

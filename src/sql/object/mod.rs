@@ -167,6 +167,23 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// What several of it are called, before their number.
+    pub fn counted(self) -> String {
+        match self {
+            Self::Grant => "grants".to_owned(),
+            Self::RowSecurity => "row level security".to_owned(),
+            Self::Statistics => "statistics".to_owned(),
+            Self::Index => "indexes".to_owned(),
+            Self::Policy => "policies".to_owned(),
+            Self::OperatorClass => "operator classes".to_owned(),
+            Self::OperatorFamily => "operator families".to_owned(),
+            Self::TextSearchDictionary => "text search dictionaries".to_owned(),
+            other => format!("{}s", other.words()),
+        }
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.words())
