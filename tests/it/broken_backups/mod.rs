@@ -110,7 +110,9 @@ const ALL: &[Broken] = &[
     broken("a policy is missing", "policy own on public.orders", "", true, |dump| dump.without("CREATE POLICY own ")),
     broken("row level security is off", "row level security of public.orders", "", true, |dump| dump.without("ALTER TABLE public.orders ENABLE ROW ")),
     broken("a database is missing", "database archive", "", true, |dump| dump.without_database("archive")),
-    broken("it is cut in the rows of a table", "table public.paid", "t", true, |dump| dump.cut_behind("\n20\t2000\n")),
+    broken("a table is missing, its rows are not", "table public.refunded", "st", true, |dump| dump.without("CREATE TABLE public.refunded ")),
+    broken("a role is missing, its grants are not", "role boss", "s", true, |dump| dump.without("CREATE ROLE boss;")),
+    broken("it is cut in the rows of a table", "table public.paid", "", true, |dump| dump.cut_behind("\n20\t2000\n")),
     broken("it is cut between two databases", "database shop", "", true, |dump| {
         let end = dump.0.find("-- Database \"shop\" dump").unwrap();
         Dump(dump.0[..end].to_owned())
@@ -256,7 +258,7 @@ fn every_broken_backup_is_found_by_name() {
         }
     });
     let cells = cells.into_inner().unwrap();
-    println!("{}", table(&cells));
+    eprintln!("{}", table(&cells));
     for (row, broken) in ALL.iter().enumerate() {
         for (column, letter) in [
             ("gunzip -t", 'g'),
