@@ -19,8 +19,8 @@ use crate::sql::token::Tokens;
 const OF_DATABASE: &str = include_str!("objects.sql");
 const OF_CLUSTER: &str = include_str!("globals.sql");
 
-/// pg_dump's own: types and arguments are written with their schemas.
-const SETTINGS: &str = "set search_path = ''; set quote_all_identifiers = off";
+/// pg_dump's own: types and arguments are written with their schemas. Compiling a catalog query takes longer than running it.
+const SETTINGS: &str = "set search_path = ''; set quote_all_identifiers = off; set jit = off";
 
 const EXTENSIONS: &str = "select extname::text, extversion from pg_catalog.pg_extension order by 1";
 

@@ -7,6 +7,7 @@ use crate::support::fake::{self, REAL};
 use crate::support::place::Place;
 use crate::support::program::pgvigil;
 use crate::support::programs::{self, Programs};
+use crate::support::sample;
 use crate::support::server::Server;
 
 const OBJECTS: &str = include_str!("support/objects.sql");
@@ -119,4 +120,44 @@ fn objects_that_come_and_go_meanwhile() {
         .about(&place.backups())
         .run()
         .exits(0);
+}
+
+/// Manifests from before there were inventories still serve; what they cannot say is said.
+#[test]
+fn a_manifest_that_lists_no_objects() {
+    let place = Place::new();
+    let path = sample::backup().put(&place);
+    let mut manifest: Value = serde_json::from_slice(&sample::backup().manifest).unwrap();
+    manifest["source"]
+        .as_object_mut()
+        .unwrap()
+        .remove("extension_versions")
+        .unwrap();
+    let catalog = manifest["catalog"].as_object_mut().unwrap();
+    catalog.remove("inventory").unwrap();
+    for database in catalog["databases"].as_array_mut().unwrap() {
+        database
+            .as_object_mut()
+            .unwrap()
+            .remove("inventory")
+            .unwrap();
+    }
+    std::fs::write(
+        format!("{}.manifest.json", path.display()),
+        manifest.to_string(),
+    )
+    .unwrap();
+    let report = pgvigil(&place)
+        .args(["verify", "--json"])
+        .about(&path)
+        .run()
+        .exits(0)
+        .json();
+    let findings = report["findings"]["list"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(
+        (&findings[0]["kind"], &findings[0]["level"]),
+        (&"not_done".into(), &"note".into())
+    );
+    proven(&place, &programs::system())("objects");
 }
