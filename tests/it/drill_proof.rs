@@ -116,7 +116,15 @@ fn a_grant_that_is_not_there_afterwards() {
         text,
         "GRANT SELECT ON TABLE public.orders TO readers;",
     );
-    fails(&place, done, "not_equal", "TO app;");
+    let says = "grant to app on table public.orders of database app_db";
+    let report = fails(&place, done, "not_equal", says);
+    let checks = report["checks"].as_array().unwrap();
+    let of_text = checks
+        .iter()
+        .find(|check| check["name"] == "owners and grants")
+        .unwrap();
+    assert_eq!(of_text["status"], "failed");
+    assert!(of_text["detail"].as_str().unwrap().contains("TO app;"));
 }
 
 /// Nothing fails and every row is equal, but something is gone: the restored server's catalogs are asked.
