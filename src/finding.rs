@@ -57,6 +57,8 @@ pub enum FindingKind {
     SequenceDiffers,
     /// Large objects that differ.
     LargeObjectsDiffer,
+    /// Another object, or a statement that defines something, that is missing, too much or other than it was.
+    ObjectDiffers,
     /// A check that was not done, and why.
     NotDone,
     /// A line of the ledger that is no entry.
@@ -166,7 +168,10 @@ impl FindingKind {
             Self::Malformed => {
                 "the text is not what pg_dumpall writes: check how the file was made"
             }
-            Self::TableDiffers | Self::SequenceDiffers | Self::LargeObjectsDiffer => {
+            Self::TableDiffers
+            | Self::SequenceDiffers
+            | Self::LargeObjectsDiffer
+            | Self::ObjectDiffers => {
                 "this backup does not give back what it holds: keep an older proven one and take a new one"
             }
             Self::NotDone => "see the reason; the check counts as not proven",

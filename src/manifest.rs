@@ -47,6 +47,9 @@ pub struct Source {
     pub sessions: Vec<SessionSettings>,
     /// Size of each database, pg_database_size.
     pub database_sizes: Vec<DatabaseSize>,
+    /// Versions of extensions, which a dump does not say; none in manifests from before they were asked for.
+    #[serde(default)]
+    pub extension_versions: Vec<ExtensionVersion>,
 }
 
 /// Settings that change how values read in COPY text and that pg_dump leaves as they are.
@@ -69,6 +72,17 @@ pub struct DatabaseSize {
     pub database: String,
     /// pg_database_size when the dump began.
     pub bytes: u64,
+}
+
+/// An extension's version in a database when the dump began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtensionVersion {
+    /// The database.
+    pub database: String,
+    /// The extension.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// The file, as it was published.

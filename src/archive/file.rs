@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::thread::available_parallelism;
 
+use super::header::GZIP_MAGIC;
 use super::reader::{BEGINNING, Summary, TextSink, is_ours};
 use super::{foreign, reader};
 
@@ -14,7 +15,8 @@ const MOST_WORKERS: usize = 8;
 /// What is known of a file before it is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
-    /// It has a manifest of ours, so it is an archive of ours even where its beginning does not look like it.
+    /// It has a manifest of ours, so it is an archive of ours even where its beginning does not look like it, unless that
+    /// is any other program's gzip: someone unpacked and packed it again, and what it holds can be read and compared.
     pub ours: bool,
     /// The number that its members carry.
     pub archive_id: Option<u64>,
@@ -27,7 +29,8 @@ pub fn read(path: &Path, known: Known, sink: &mut impl TextSink) -> io::Result<(
     file.by_ref()
         .take(BEGINNING as u64)
         .read_to_end(&mut beginning)?;
-    let ours = !beginning.is_empty() && (known.ours || is_ours(&beginning));
+    let ours =
+        !beginning.is_empty() && (is_ours(&beginning) || known.ours && !is_plain_gzip(&beginning));
     let input = Cursor::new(beginning).chain(file);
     let summary = if ours {
         let workers = available_parallelism()
@@ -38,4 +41,10 @@ pub fn read(path: &Path, known: Known, sink: &mut impl TextSink) -> io::Result<(
         foreign::read(input, sink)?
     };
     Ok((ours, summary))
+}
+
+/// Whether this is a gzip header as other programs write it: no flags but a name and a comment.
+fn is_plain_gzip(beginning: &[u8]) -> bool {
+    let flags = beginning.strip_prefix(&GZIP_MAGIC).and_then(<[u8]>::first);
+    flags.is_some_and(|flags| flags & !0b1_1000 == 0)
 }

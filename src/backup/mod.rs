@@ -5,7 +5,7 @@
 //! 3. pg_dumpall's output streams once through the scanner and the compressor into a hidden file ([`pipeline`]);
 //! 4. the child is judged: exit status 0, nothing else;
 //! 5. the text is judged: end markers of every database and of the cluster, nothing open;
-//! 6. the catalog is judged: every database and table that the server held before and after is in the dump;
+//! 6. the catalog is judged: every database, table and other object that the server held before and after is in the dump;
 //! 7. only then are archive and manifest published.
 //!
 //! Whatever fails, nothing is published, nothing partial stays, and the error says which of these it was.
@@ -295,6 +295,7 @@ fn manifest(
                 .map(|database| database.settings.clone())
                 .collect(),
             database_sizes: live.sizes(),
+            extension_versions: live.extension_versions(),
         },
         archive: ArchiveFacts {
             file_name: name.to_owned(),

@@ -1,20 +1,21 @@
 //! Scanner events in, [`Catalog`] out, while the dump streams by; and findings about text that no dump holds.
 
 mod inserts;
+mod section;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::hash::RowHasher;
-use super::large_objects::LargeObjectHasher;
-use super::{Catalog, Database, DumpKind, Range, Sequence, Table, VERSION};
+use super::inventory::{Entry, Inventory};
+use super::{Catalog, DumpKind, Range, VERSION};
 use crate::finding::{Finding, FindingKind, Findings};
 use crate::sql::copy::{self, CopyHeader};
 use crate::sql::encoding;
 use crate::sql::meta::{self, Meta};
 use crate::sql::scanner::{self, Event, Position, Scanner, Sink};
-use crate::sql::statement::{self, LargeObject, Statement};
+use crate::sql::statement::{self, Statement};
 use crate::sql::toc::{self, Marker};
+use section::Section;
 
 /// Longest statement of which the catalog reads anything: a COPY header of 1 600 columns has about 200 kB, a piece of a
 /// large object 32 kB.
@@ -38,13 +39,6 @@ pub struct Builder {
     items: usize,
 }
 
-struct Section {
-    database: Database,
-    large_objects: LargeObjectHasher,
-    /// Where each table stands in `database.tables`.
-    by_name: HashMap<(String, String), usize>,
-}
-
 struct OpenTable {
     index: usize,
     rows: RowHasher,
@@ -63,6 +57,7 @@ impl Builder {
         Self {
             catalog: Catalog {
                 version: VERSION,
+                inventory: Some(Inventory::default()),
                 ..Catalog::default()
             },
             findings: Findings::default(),
@@ -160,20 +155,7 @@ impl Builder {
                 if self.catalog.kind == DumpKind::Unknown {
                     self.catalog.kind = DumpKind::Database;
                 }
-                let range = Range {
-                    offset: at.offset,
-                    length: 0,
-                };
-                let database = Database {
-                    name: self.connected.clone(),
-                    range,
-                    ..Database::default()
-                };
-                self.section = Some(Section {
-                    database,
-                    large_objects: LargeObjectHasher::default(),
-                    by_name: HashMap::new(),
-                });
+                self.section = Some(Section::new(self.connected.clone(), at.offset));
             }
             Some(Marker::DatabaseEnd) => {
                 if let Some(section) = &mut self.section {
@@ -287,6 +269,7 @@ impl Builder {
         self.count_statement(at);
         let decoded = self.decoded(text);
         let text = decoded.as_ref();
+        self.list(text, whole);
         match statement::read(text) {
             // A cut statement may look wrong only because it is cut; its first words are still true.
             Statement::Refused(why) if whole || statement_begins_refused(text) => {
@@ -311,6 +294,19 @@ impl Builder {
                     section.statement(other);
                 }
             }
+        }
+    }
+
+    fn list(&mut self, text: &[u8], whole: bool) {
+        let Some(entry) = Entry::read(text, whole) else {
+            return;
+        };
+        let inventory = match &mut self.section {
+            Some(section) if !entry.is_cluster_wide() => &mut section.database.inventory,
+            _ => &mut self.catalog.inventory,
+        };
+        if let Some(inventory) = inventory {
+            inventory.add(entry);
         }
     }
 
@@ -340,52 +336,6 @@ fn statement_begins_refused(text: &[u8]) -> bool {
             "no dump holds such a statement" | "ALTER SYSTEM changes the server that runs it"
         )
     )
-}
-
-impl Section {
-    fn statement(&mut self, statement: Statement) {
-        match statement {
-            Statement::Set { name, value } if name == "client_encoding" => {
-                self.database.encoding = value;
-            }
-            Statement::SetSequence {
-                schema,
-                sequence,
-                value,
-                called,
-            } => {
-                let schema = schema.unwrap_or_else(|| "public".to_owned());
-                self.database.sequences.push(Sequence {
-                    schema,
-                    name: sequence,
-                    value,
-                    called,
-                });
-            }
-            Statement::CreateExtension(name) => self.database.extensions.push(name),
-            Statement::LargeObject(LargeObject::Open(oid)) => self.large_objects.begin(oid),
-            Statement::LargeObject(LargeObject::Write(data)) => self.large_objects.write(&data),
-            Statement::LargeObject(LargeObject::Close) => self.large_objects.end(),
-            _ => {}
-        }
-    }
-
-    fn begin_table(&mut self, header: CopyHeader) -> usize {
-        let schema = header.schema.unwrap_or_else(|| "public".to_owned());
-        let tables = &mut self.database.tables;
-        // The same table again: rows of several partitions that are loaded through their root.
-        let known = (schema.clone(), header.table.clone());
-        let index = *self.by_name.entry(known).or_insert(tables.len());
-        if index == tables.len() {
-            tables.push(Table {
-                schema,
-                name: header.table,
-                columns: header.columns,
-                ..Table::default()
-            });
-        }
-        index
-    }
 }
 
 impl Sink for Builder {

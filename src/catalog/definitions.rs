@@ -33,7 +33,7 @@ impl Definitions {
             return;
         }
         let scope = if is_cluster_wide(text) { "" } else { database };
-        let key = [scope.as_bytes(), b"\0", &normal_form(text)].concat();
+        let key = [scope.as_bytes(), b"\0", &normal_form(text, false)].concat();
         let shown = if self.statements.len() < TEXTS_KEPT {
             let text = statement::shown(text);
             if scope.is_empty() {
@@ -75,13 +75,14 @@ impl Definitions {
 }
 
 /// A statement's words one after the other: whether an identifier was quoted although it need not be
-/// (`--quote-all-identifiers`) makes no difference.
-fn normal_form(text: &[u8]) -> Vec<u8> {
+/// (`--quote-all-identifiers`) makes no difference. `without_literals` leaves their content out.
+pub(super) fn normal_form(text: &[u8], without_literals: bool) -> Vec<u8> {
     let mut form = Vec::with_capacity(text.len());
     for token in Tokens::new(text) {
         match &token {
             Token::Word(word) => form.extend(word.to_ascii_lowercase()),
             Token::Quoted(name) => form.extend(name),
+            Token::Literal(_) if without_literals => form.push(b'\''),
             Token::Literal(text) => form.extend([b"'", text.as_slice(), b"'"].concat()),
             Token::Number(digits) => form.extend(*digits),
             Token::Symbol(symbol) => form.push(*symbol),

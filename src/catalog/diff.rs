@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::{Change, Inventory};
 use super::{Catalog, Database, Table};
 
 /// One thing that is not equal.
@@ -33,6 +34,8 @@ pub enum ObjectKind {
     LargeObjects,
     /// Roles of the cluster.
     Roles,
+    /// Any other object, or a statement that defines something; `object` says which.
+    Object,
 }
 
 impl std::fmt::Display for ObjectKind {
@@ -43,17 +46,25 @@ impl std::fmt::Display for ObjectKind {
             Self::Sequence => "sequence",
             Self::LargeObjects => "large objects",
             Self::Roles => "roles",
+            Self::Object => "object",
         })
     }
 }
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {} of database {}: expected {}, found {}",
-            self.kind, self.object, self.database, self.expected, self.actual
-        )
+        match (self.kind, self.object.as_str()) {
+            (kind, "") => write!(f, "{kind}")?,
+            // Its own words say what it is.
+            (ObjectKind::Object | ObjectKind::Database, object) => f.write_str(object)?,
+            (kind, object) => write!(f, "{kind} {object}")?,
+        }
+        match (self.kind, self.object.as_str(), self.database.as_str()) {
+            (.., "") => {}
+            (ObjectKind::Database, "", database) => write!(f, " {database}")?,
+            (.., database) => write!(f, " of database {database}")?,
+        }
+        write!(f, ": expected {}, found {}", self.expected, self.actual)
     }
 }
 
@@ -69,13 +80,24 @@ pub fn compare(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
             actual: actual.roles.join(", "),
         });
     }
+    let (wanted, there) = (&expected.inventory, &actual.inventory);
+    compare_inventory("", wanted.as_ref(), there.as_ref(), &mut differences);
     let mut found = std::collections::HashMap::new();
     for database in &actual.databases {
         found.insert(&database.name, database);
     }
     for database in &expected.databases {
         match found.remove(&database.name) {
-            Some(other) => compare_database(database, other, &mut differences),
+            Some(other) => {
+                compare_database(database, other, &mut differences);
+                let (wanted, there) = (&database.inventory, &other.inventory);
+                compare_inventory(
+                    &database.name,
+                    wanted.as_ref(),
+                    there.as_ref(),
+                    &mut differences,
+                );
+            }
             None => differences.push(whole(&database.name, "present", "missing")),
         }
     }
@@ -108,6 +130,15 @@ pub fn compare_database(expected: &Database, actual: &Database, differences: &mu
             actual,
         });
     };
+    if expected.encoding != actual.encoding {
+        push(
+            ObjectKind::Database,
+            "client_encoding".to_owned(),
+            expected.encoding.clone(),
+            actual.encoding.clone(),
+            &expected.name,
+        );
+    }
     let mut tables: std::collections::HashMap<_, _> = actual
         .tables
         .iter()
@@ -196,6 +227,47 @@ pub fn compare_database(expected: &Database, actual: &Database, differences: &mu
             text(&actual.large_objects),
             &expected.name,
         );
+    }
+}
+
+/// Whether objects can be compared: both list them, in the same way.
+pub fn has_same_inventory(expected: &Catalog, actual: &Catalog) -> bool {
+    match (&expected.inventory, &actual.inventory) {
+        (Some(expected), Some(actual)) => expected.version == actual.version,
+        _ => false,
+    }
+}
+
+/// Everything in which an inventory is not the other; nothing where one of them is not there.
+fn compare_inventory(
+    database: &str,
+    expected: Option<&Inventory>,
+    actual: Option<&Inventory>,
+    differences: &mut Vec<Difference>,
+) {
+    let (Some(expected), Some(actual)) = (expected, actual) else {
+        return;
+    };
+    for change in expected.changes(actual) {
+        let (object, expected, actual) = match change {
+            Change::Missing(object) => (object.to_string(), "present", "nothing"),
+            Change::Extra(object) => (object.to_string(), "nothing", "present"),
+            Change::Differs(object) => (object.to_string(), "its definition", "another definition"),
+            Change::StatementMissing(text) => (format!("statement {text}"), "present", "nothing"),
+            Change::StatementExtra(text) => (format!("statement {text}"), "nothing", "present"),
+            Change::Unlisted => (
+                "statements that are only summed up".to_owned(),
+                "the same",
+                "others",
+            ),
+        };
+        differences.push(Difference {
+            database: database.to_owned(),
+            object,
+            kind: ObjectKind::Object,
+            expected: expected.to_owned(),
+            actual: actual.to_owned(),
+        });
     }
 }
 

@@ -1,18 +1,20 @@
 //! What is inside a dump: databases, tables, rows, hashes, positions.
 //!
 //! [`builder`] makes a [`Catalog`] from scanner events while the dump streams by; [`diff`] compares two; [`hash`] defines
-//! what "the same rows" means, [`large_objects`] the same for large objects. The catalog is part of the manifest, so its
+//! what "the same rows" means, [`large_objects`] the same for large objects; [`inventory`] lists everything else by name. The catalog is part of the manifest, so its
 //! JSON form is a public format: [`VERSION`] changes when its meaning does.
 
 pub mod builder;
 pub mod definitions;
 pub mod diff;
 pub mod hash;
+pub mod inventory;
 pub mod large_objects;
 
 use serde::{Deserialize, Serialize};
 
 use hash::ContentHash;
+use inventory::Inventory;
 
 /// Version of the catalog's meaning, the content hash included.
 pub const VERSION: u32 = 1;
@@ -63,6 +65,9 @@ pub struct Catalog {
     /// INSERT statements whose rows are not counted into tables, because they name the columns in another order than those
     /// before.
     pub inserts: u64,
+    /// What belongs to no database: roles and their settings; none in manifests from before there were inventories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
 }
 
 /// One database's section.
@@ -84,6 +89,9 @@ pub struct Database {
     pub large_objects: LargeObjects,
     /// Extensions created.
     pub extensions: Vec<String>,
+    /// Everything it defines; none in manifests from before there were inventories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
 }
 
 /// One table's data.

@@ -2,7 +2,7 @@
 //!
 //! The phases, in order: *verify* (nothing runs if the text holds anything that no dump holds), *prepare* (the scratch
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
-//! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
+//! (every object by name, settings, extensions, roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
 //! (nothing is left, and that is checked). `passed` means that all of them were done; what could not run is an error,
 //! never a pass. The report is kept beside the ledger, where there is one, as JSON and as a page for people.
 
@@ -10,9 +10,11 @@ mod checks;
 mod compare;
 mod definitions;
 mod extensions;
+mod objects;
 mod page;
 mod report;
 mod session;
+mod settings;
 mod single;
 
 use std::path::Path;
@@ -270,6 +272,8 @@ async fn prove(
 
     let began = Instant::now();
     progress.stage("definitions", 0);
+    objects::check(checked, scratch, report).await?;
+    settings::check(&checked.catalog, scratch, report).await?;
     definitions::check(
         &restored.definitions,
         expected,

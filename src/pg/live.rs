@@ -1,13 +1,14 @@
-//! What a running server holds, as far as a whole dump of it must hold it too: databases, tables, and the settings that
-//! change how values read.
+//! What a running server holds, as far as a whole dump of it must hold it too: databases, tables and other objects by
+//! name; the settings that change how values read, and the versions of extensions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::connect::{ServerError, Session, Target};
+use super::objects::{self, Found, Which};
 use super::version::Version;
 use crate::catalog::Catalog;
 use crate::error::{Failure, FailureKind, Result};
-use crate::manifest::{DatabaseSize, SessionSettings};
+use crate::manifest::{DatabaseSize, ExtensionVersion, SessionSettings};
 
 /// Databases that pg_dumpall dumps: those that take connections and are not half dropped.
 const DATABASES: &str = "select oid, datname, pg_catalog.pg_database_size(oid) from pg_catalog.pg_database \
@@ -44,6 +45,8 @@ pub struct Live {
     pub version_text: String,
     /// Its databases by name.
     pub databases: BTreeMap<String, LiveDatabase>,
+    /// Objects that belong to no database.
+    objects: Vec<Found>,
 }
 
 /// A database at one moment.
@@ -53,6 +56,8 @@ pub struct LiveDatabase {
     /// pg_database_size.
     pub bytes: u64,
     tables: HashMap<u32, LiveTable>,
+    objects: Vec<Found>,
+    extensions: Vec<(String, String)>,
     /// Settings of a session of ours there.
     pub settings: SessionSettings,
 }
@@ -115,11 +120,15 @@ pub async fn look(target: &Target) -> Result<Live> {
             Err(error) => return Err(error),
         }
     }
+    let objects = objects::of_cluster(&session, Which::Own)
+        .await
+        .map_err(failed(format!("list the roles of {target}")))?;
     session.close().await;
     Ok(Live {
         version,
         version_text,
         databases,
+        objects,
     })
 }
 
@@ -140,6 +149,7 @@ pub async fn look_at(target: &Target, database: &str) -> Result<Live> {
         version,
         version_text,
         databases: BTreeMap::from([(database.to_owned(), looked)]),
+        objects: Vec::new(),
     })
 }
 
@@ -172,6 +182,12 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         .into_iter()
         .map(|row| (row.get(0), live_table(&row)))
         .collect();
+    let extensions = objects::extensions(&session)
+        .await
+        .map_err(failed(format!("list the extensions of database {name}")))?;
+    let objects = objects::of_database(&session, Which::Own)
+        .await
+        .map_err(failed(format!("list the objects of database {name}")))?;
     let settings = SessionSettings {
         database: name.to_owned(),
         timezone: settings.get(0),
@@ -183,6 +199,8 @@ async fn look_into(target: &Target, name: &str, oid: u32, bytes: u64) -> Result<
         oid,
         bytes,
         tables,
+        objects,
+        extensions,
         settings,
     })
 }
@@ -221,6 +239,20 @@ impl Live {
             .collect()
     }
 
+    /// Versions of extensions for the manifest.
+    pub fn extension_versions(&self) -> Vec<ExtensionVersion> {
+        let all = self.databases.iter().flat_map(|(database, live)| {
+            live.extensions
+                .iter()
+                .map(move |(name, version)| ExtensionVersion {
+                    database: database.clone(),
+                    name: name.clone(),
+                    version: version.clone(),
+                })
+        });
+        all.collect()
+    }
+
     /// Bytes of all databases.
     pub fn bytes(&self) -> u64 {
         self.databases.values().map(|database| database.bytes).sum()
@@ -229,7 +261,11 @@ impl Live {
     /// What was there before and after a dump, under the same name, and is not in the dump. What was created, dropped or
     /// renamed meanwhile may or may not be in it.
     pub fn missing_from(&self, after: &Self, dump: &Catalog) -> Vec<String> {
-        let mut missing = Vec::new();
+        let stayed = after.objects.iter().collect();
+        let mut missing: Vec<_> = objects::lost(&self.objects, &stayed, dump, None)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         for (name, before) in &self.databases {
             let Some(after) = after
                 .databases
@@ -268,7 +304,16 @@ impl Live {
                 })
                 .collect();
             lost.sort();
+            let without_data: HashSet<String> = lost.iter().cloned().collect();
             missing.append(&mut lost);
+            let stayed = after.objects.iter().collect();
+            let lost = objects::lost(&before.objects, &stayed, dump, dumped.inventory.as_ref());
+            missing.extend(
+                lost.iter()
+                    .map(|object| format!("{object} of database {name}"))
+                    // A table is looked for by its data too.
+                    .filter(|object| !without_data.contains(object)),
+            );
         }
         missing
     }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Anything else is reported as what it is, and nobody downstream runs it. [`scanner`] finds the borders,
-//! [`statement`] says what a statement is, [`meta`], [`copy`], [`insert`] and [`toc`] read the parts, [`name`] quotes and
-//! unquotes.
+//! [`statement`] says what a statement is, [`object`] what it defines, [`reach`] how far it reaches, [`meta`], [`copy`],
+//! [`insert`] and [`toc`] read the parts, [`name`] quotes and unquotes.
 //! Comments are hints, never truth: what a statement does is read from the statement.
 
 pub mod build;
@@ -23,6 +23,7 @@ pub mod insert;
 mod lexer;
 pub mod meta;
 pub mod name;
+pub mod object;
 pub mod reach;
 pub mod roles;
 pub mod scanner;

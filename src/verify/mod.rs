@@ -186,6 +186,7 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
     collect(&mut findings, &summary, text_findings, whole);
     judge_manifest(
         &mut findings,
+        path,
         manifest.as_ref(),
         &summary,
         &catalog,
@@ -225,6 +226,7 @@ fn collect(findings: &mut Findings, summary: &Summary, text: Findings, whole: bo
 
 fn judge_manifest(
     findings: &mut Findings,
+    archive: &Path,
     manifest: Option<&Manifest>,
     summary: &Summary,
     catalog: &Catalog,
@@ -259,6 +261,7 @@ fn judge_manifest(
             message,
         ));
     }
+    judge_name(findings, manifest, archive);
     if !summary.text_is_whole {
         return;
     }
@@ -267,12 +270,39 @@ fn judge_manifest(
             ObjectKind::Table => FindingKind::TableDiffers,
             ObjectKind::Sequence => FindingKind::SequenceDiffers,
             ObjectKind::LargeObjects => FindingKind::LargeObjectsDiffer,
+            ObjectKind::Object => FindingKind::ObjectDiffers,
             ObjectKind::Database | ObjectKind::Roles => FindingKind::CatalogMismatch,
         };
         findings.push(Finding::error(
             kind,
-            format!("database {}", difference.database),
+            match difference.database.as_str() {
+                "" => "the cluster".to_owned(),
+                database => format!("database {database}"),
+            },
             difference.to_string(),
+        ));
+    }
+    if !diff::has_same_inventory(&manifest.catalog, catalog) {
+        let message = "the manifest is of a pgvigil that did not list objects as this one does: missing indexes, functions, grants and \
+                       the like are noticed by the file's digest alone";
+        findings
+            .push(Finding::error(FindingKind::NotDone, "the manifest", message).at(Level::Note));
+    }
+}
+
+/// An old backup under a newer one's name would be taken for that one. A name that says no time claims nothing.
+fn judge_name(findings: &mut Findings, manifest: &Manifest, archive: &Path) {
+    let name = archive.file_name().and_then(|name| name.to_str());
+    let (Some(name), own) = (name, manifest.archive.file_name.as_str()) else {
+        return;
+    };
+    if name != own && store::time_in_name(name).is_some() {
+        let message =
+            format!("its name says another time than when it was made: it was published as {own}");
+        findings.push(Finding::error(
+            FindingKind::CatalogMismatch,
+            "the file's name",
+            message,
         ));
     }
 }

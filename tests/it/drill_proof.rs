@@ -116,7 +116,50 @@ fn a_grant_that_is_not_there_afterwards() {
         text,
         "GRANT SELECT ON TABLE public.orders TO readers;",
     );
-    fails(&place, done, "not_equal", "TO app;");
+    let says = "grant to app on table public.orders of database app_db";
+    let report = fails(&place, done, "not_equal", says);
+    let checks = report["checks"].as_array().unwrap();
+    let of_text = checks
+        .iter()
+        .find(|check| check["name"] == "owners and grants")
+        .unwrap();
+    assert_eq!(of_text["status"], "failed");
+    assert!(of_text["detail"].as_str().unwrap().contains("TO app;"));
+}
+
+/// Nothing fails and every row is equal, but something is gone: the restored server's catalogs are asked.
+#[test]
+fn an_object_that_is_not_there_afterwards() {
+    for (text, says) in [
+        (
+            "DROP INDEX public.orders_at;",
+            "index public.orders_at of database app_db: expected present, found nothing",
+        ),
+        (
+            "DROP FUNCTION sales.answer();",
+            "function sales.answer() of database app_db",
+        ),
+        (
+            "ALTER TABLE public.orders ADD CONSTRAINT c CHECK (id > 0); ALTER TABLE public.orders DROP CONSTRAINT c;",
+            "constraint c on public.orders of database app_db",
+        ),
+        (
+            "ALTER DATABASE app_db RESET timezone;",
+            "setting timezone of database app_db",
+        ),
+        (
+            "ALTER DATABASE app_db SET \"TimeZone\" TO 'UTC';",
+            "found another value",
+        ),
+    ] {
+        let place = Place::new();
+        let done = with(
+            &place,
+            text,
+            "GRANT SELECT ON TABLE public.orders TO readers;",
+        );
+        fails(&place, done, "not_equal", says);
+    }
 }
 
 /// Strict: one statement that fails is enough.

@@ -9,6 +9,7 @@
 
 mod backup;
 mod backup_faults;
+mod broken_backups;
 mod cli;
 mod crash;
 mod drill_proof;
@@ -16,6 +17,7 @@ mod extract;
 mod fence;
 mod http;
 mod layers;
+mod objects;
 mod restore_server;
 mod restore_table;
 mod round_trips;

@@ -48,9 +48,13 @@ pub(crate) fn backup() -> &'static Backup {
 impl Backup {
     /// Takes one of the system's sample.
     pub(crate) fn take() -> Self {
-        let place = Place::new();
-        pgvigil(&place)
-            .on(system(), &place)
+        Self::take_of(system(), &Place::new())
+    }
+
+    /// Takes one of a server, in a place.
+    pub(crate) fn take_of(server: &Server, place: &Place) -> Self {
+        pgvigil(place)
+            .on(server, place)
             .args(["backup"])
             .run()
             .exits(0);
