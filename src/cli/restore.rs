@@ -3,7 +3,7 @@
 mod text;
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -41,16 +41,13 @@ pub(super) async fn run(args: &Args, wanted: &Restore) -> Verb {
     }
     let (server, path) = context::backup(args, &wanted.backup)?;
     let progress = Progress::default();
-    let judged = terminal::watch(&progress, verify::check(&path, &progress)).await?;
-    if let Some(fault) = judged.fault {
-        return Err(fault.also("nothing was restored").into());
-    }
+    let checked = terminal::watch(&progress, check(&path, wanted.dry_run, &progress)).await?;
     let begun = Begun {
         args,
         wanted,
         server,
         path,
-        checked: judged.checked,
+        checked,
         target: named.target,
         progress,
     };
@@ -58,6 +55,19 @@ pub(super) async fn run(args: &Args, wanted: &Restore) -> Verb {
         begun.databases(named.database).await
     } else {
         begun.tables(named.database).await
+    }
+}
+
+/// A plan on its own has the time to read all of the archive. Before acting, that it is the file which was published is
+/// enough: whatever is then not as it should be is found while it is read, before anything is put in place.
+async fn check(path: &Path, whole: bool, progress: &Progress) -> Result<Checked> {
+    if !whole && let Some(same) = verify::same_as_published(path, progress).await? {
+        return Ok(same);
+    }
+    let judged = verify::check(path, progress).await?;
+    match judged.fault {
+        Some(fault) => Err(fault.also("nothing was restored")),
+        None => Ok(judged.checked),
     }
 }
 

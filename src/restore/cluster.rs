@@ -76,6 +76,7 @@ impl Job<'_> {
             permits: Arc::new(Semaphore::new(self.jobs.max(1))),
             surroundings: Arc::clone(&surroundings),
             source: source.clone(),
+            hashing: blame == Blame::Target,
             progress: self.progress.clone(),
         };
         let bytes: u64 = self

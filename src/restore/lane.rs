@@ -10,6 +10,7 @@ use super::judge::Blame;
 use super::rows::Rows;
 use super::settings::Settings;
 use super::surroundings::Surroundings;
+use crate::catalog::hash::RowHasher;
 use crate::error::{Failure, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::{ServerError, Session, Target};
@@ -110,15 +111,26 @@ impl Lane {
         self.settings = settings.version;
     }
 
-    /// Loads rows; gives how many, as the server counted them.
+    /// Has the server build with one process where others build beside it.
+    pub(super) async fn build_alone(&self, alone: bool, at: Position) -> Result<()> {
+        let text = if alone {
+            "reset max_parallel_maintenance_workers"
+        } else {
+            "set max_parallel_maintenance_workers = 0"
+        };
+        self.execute(text, at).await.map(drop)
+    }
+
+    /// Loads rows; gives how many, as the server counted them. `hasher` gets what is sent.
     pub(super) async fn copy(
         &self,
         copy: &Copy,
         encoding: &str,
         rows: &mut Rows<'_>,
+        hasher: Option<&mut RowHasher>,
         progress: &Progress,
     ) -> Result<u64> {
-        match self.try_copy(copy, encoding, rows, progress).await {
+        match self.try_copy(copy, encoding, rows, hasher, progress).await {
             Ok(count) => Ok(count),
             Err(Broken::Said(failure)) => Err(failure),
             Err(Broken::Server(error)) => {
@@ -133,6 +145,7 @@ impl Lane {
         copy: &Copy,
         encoding: &str,
         rows: &mut Rows<'_>,
+        mut hasher: Option<&mut RowHasher>,
         progress: &Progress,
     ) -> std::result::Result<u64, Broken> {
         let text = if copy.fresh {
@@ -153,6 +166,9 @@ impl Lane {
         while let Some(piece) = rows.next().await? {
             progress.check()?;
             let bytes = piece.len() as u64;
+            if let Some(hasher) = &mut hasher {
+                hasher.feed(&piece);
+            }
             sink.send(piece).await?;
             progress.add(bytes);
         }

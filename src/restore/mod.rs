@@ -51,6 +51,8 @@ pub struct Restored {
     pub definitions: Definitions,
     /// What this machine lacks, and what was done instead.
     pub lacking: Vec<Lacking>,
+    /// Rows as they were sent, where that was to be known.
+    pub(crate) sent: Vec<tasks::Sent>,
     /// Statements that wait for the end of everything.
     pub(crate) later: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Restored {
         self.rows += other.rows;
         self.definitions.extend(other.definitions);
         self.later.extend(other.later);
+        self.sent.extend(other.sent);
         self.lacking.extend(other.lacking);
     }
 }

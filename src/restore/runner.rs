@@ -12,8 +12,9 @@ use super::policy::{Context, Policy, Verdict, refused};
 use super::rows::Rows;
 use super::settings::Settings;
 use super::steps::{Step, Steps};
-use super::tasks::{Crew, Task, Work};
+use super::tasks::{Crew, Sent, Task, Work};
 use crate::catalog::Range;
+use crate::catalog::hash::RowHasher;
 use crate::error::{Failure, FailureKind, Result};
 use crate::sql::build::{self, Build, TableName};
 use crate::sql::copy::CopyHeader;
@@ -293,15 +294,19 @@ impl<'a> Runner<'a> {
 
     /// Loads rows that come with the steps.
     async fn load_stream(&mut self, copy: Copy, steps: &mut Steps) -> Result<()> {
+        let mut hasher = self.crew.hashing.then(RowHasher::new);
         let rows = self
             .lane()
             .copy(
                 &copy,
                 &self.settings.encoding,
                 &mut Rows::Stream(steps),
+                hasher.as_mut(),
                 &self.crew.progress,
             )
             .await?;
+        let sent = hasher.map(|hasher| Sent::new(&self.crew.database, &copy, &hasher));
+        self.restored.sent.extend(sent);
         // A second COPY into the same table must not truncate it.
         self.made
             .remove(&(Some(copy.schema.clone()), copy.table.clone()));
@@ -366,7 +371,9 @@ impl<'a> Runner<'a> {
         let gathered = std::mem::take(&mut self.gathered);
         if !gathered.rows.is_empty() {
             let tasks = self.rows_as_tasks(gathered.rows)?;
-            self.restored.rows += self.crew.run(tasks).await?;
+            let loaded = self.crew.run(tasks).await?;
+            self.restored.rows += loaded.rows;
+            self.restored.sent.extend(loaded.sent);
         }
         if !gathered.builds.is_empty() {
             self.crew.run(gathered.builds).await?;

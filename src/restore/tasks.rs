@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::source::Source;
 use super::surroundings::Surroundings;
 use crate::catalog::Range;
+use crate::catalog::hash::{ContentHash, RowHasher};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
@@ -58,6 +59,8 @@ pub(super) struct Crew {
     pub(super) permits: Arc<Semaphore>,
     pub(super) surroundings: Arc<tokio::sync::Mutex<Surroundings>>,
     pub(super) source: Option<Source>,
+    /// Whether what is sent is counted and hashed.
+    pub(super) hashing: bool,
     pub(super) progress: Progress,
 }
 
@@ -68,11 +71,44 @@ struct Ended {
     result: Result<Tally>,
 }
 
-/// What tasks did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) rows: u64,
+/// What a task did.
+#[derive(Default)]
+struct Tally {
+    rows: u64,
+    sent: Option<Sent>,
     again: bool,
+}
+
+/// Rows that were sent for a table, or for a piece of one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) database: String,
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) hash: ContentHash,
+}
+
+impl Sent {
+    pub(super) fn new(database: &str, copy: &Copy, hasher: &RowHasher) -> Self {
+        Self {
+            database: database.to_owned(),
+            schema: copy.schema.clone(),
+            table: copy.table.clone(),
+            rows: hasher.rows,
+            bytes: hasher.bytes,
+            hash: hasher.hash,
+        }
+    }
+}
+
+/// What all tasks did.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// Rows, as the server counted them.
+    pub(super) rows: u64,
+    pub(super) sent: Vec<Sent>,
 }
 
 /// Tables in use by running tasks.
@@ -129,13 +165,13 @@ impl Locks {
 }
 
 impl Crew {
-    /// Does all tasks, in an order of its own; gives rows loaded.
-    pub(super) async fn run(&self, mut waiting: Vec<Task>) -> Result<u64> {
+    /// Does all tasks, in an order of its own.
+    pub(super) async fn run(&self, mut waiting: Vec<Task>) -> Result<Loaded> {
         waiting.sort_by_key(|task| std::cmp::Reverse(task.bytes));
         let mut idle: Vec<Lane> = Vec::new();
         let mut locks = Locks::default();
         let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
-        let mut rows = 0;
+        let mut loaded = Loaded::default();
         loop {
             self.progress.check()?;
             let next = waiting.iter().position(|task| match &task.work {
@@ -153,7 +189,8 @@ impl Crew {
                             Some(lane) => lane,
                             None => self.lane().await?,
                         };
-                        running.push(self.clone().one(task, lane, permit.ok()).boxed());
+                        let alone = waiting.is_empty() && running.is_empty();
+                        running.push(self.clone().one(task, lane, alone, permit.ok()).boxed());
                         continue;
                     }
                     Some(ended) = running.next() => ended,
@@ -170,7 +207,8 @@ impl Crew {
             }
             idle.push(ended.lane);
             let tally = ended.result?;
-            rows += tally.rows;
+            loaded.rows += tally.rows;
+            loaded.sent.extend(tally.sent);
             if tally.again {
                 task.attempts += 1;
                 waiting.push(task);
@@ -179,7 +217,7 @@ impl Crew {
         for lane in idle {
             lane.close().await;
         }
-        Ok(rows)
+        Ok(loaded)
     }
 
     /// A session of its own.
@@ -194,14 +232,23 @@ impl Crew {
         .await
     }
 
-    async fn one(self, task: Task, mut lane: Lane, permit: Option<OwnedSemaphorePermit>) -> Ended {
-        let result = self.work(&task, &mut lane).await;
+    async fn one(
+        self,
+        task: Task,
+        mut lane: Lane,
+        alone: bool,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Ended {
+        let result = self.work(&task, &mut lane, alone).await;
         drop(permit);
         Ended { task, lane, result }
     }
 
-    async fn work(&self, task: &Task, lane: &mut Lane) -> Result<Tally> {
+    async fn work(&self, task: &Task, lane: &mut Lane, alone: bool) -> Result<Tally> {
         lane.adopt(&task.settings, task.at).await?;
+        if matches!(task.work, Work::Build(..)) {
+            lane.build_alone(alone, task.at).await?;
+        }
         match &task.work {
             Work::Rows(copy, range) => {
                 let source = self.source.as_ref().ok_or_else(|| {
@@ -209,13 +256,22 @@ impl Crew {
                 })?;
                 let mut rows = Rows::Read(Reading::begin(source, *range));
                 let encoding = &task.settings.encoding;
-                let rows = lane.copy(copy, encoding, &mut rows, &self.progress).await?;
-                Ok(Tally { rows, again: false })
+                let mut hasher = self.hashing.then(RowHasher::new);
+                let rows = lane
+                    .copy(copy, encoding, &mut rows, hasher.as_mut(), &self.progress)
+                    .await?;
+                let sent = hasher.map(|hasher| Sent::new(&self.database, copy, &hasher));
+                Ok(Tally {
+                    rows,
+                    sent,
+                    again: false,
+                })
             }
             Work::Build(_, text) if task.attempts + 1 < ATTEMPTS => {
                 let outcome = lane.execute_among_others(text, task.at).await?;
                 Ok(Tally {
                     rows: 0,
+                    sent: None,
                     again: outcome == Outcome::Deadlock,
                 })
             }

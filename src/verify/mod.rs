@@ -3,6 +3,8 @@
 //! Findings are collected; a fault does not hide the next one. A foreign file has no manifest, so that only what the file
 //! itself proves is checked, and that is said.
 
+mod digest;
+
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -21,6 +23,7 @@ use crate::outcome::Progress;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::sql::scanner::Scanner;
 use crate::store;
+pub use digest::same_as_published;
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]

@@ -1,15 +1,17 @@
 //! Reads restored databases back and compares them with the backup, before they are put in place.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use super::Request;
 use super::policy::ServerPolicy;
-use crate::catalog::Database;
-use crate::catalog::diff::{Difference, ObjectKind, compare_database};
+use crate::catalog::diff::{Difference, ObjectKind, compare_database, same_content};
+use crate::catalog::{Database, Table};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::pg::measure;
+use crate::restore::Restored;
 use crate::restore::policy::Policy as _;
 
 /// What was compared.
@@ -17,6 +19,64 @@ use crate::restore::policy::Policy as _;
 pub(super) struct Compared {
     pub(super) rows: u64,
     pub(super) seconds: f64,
+}
+
+/// Compares what was sent with what the backup is to hold: rows, bytes and content of each table, and how many rows the
+/// server says that it took.
+pub(super) fn sent(
+    request: &Request<'_>,
+    planned: &BTreeMap<String, (String, String)>,
+    restored: &Restored,
+) -> Result<()> {
+    let mut sent: HashMap<(&str, &str, &str), Table> = HashMap::new();
+    for piece in &restored.sent {
+        let key = (
+            piece.database.as_str(),
+            piece.schema.as_str(),
+            piece.table.as_str(),
+        );
+        let table = sent.entry(key).or_default();
+        table.rows += piece.rows;
+        table.bytes += piece.bytes;
+        table.hash.add(piece.hash.0);
+    }
+    let failed = |what: String| {
+        let what = format!("restore {}: {what}", request.archive.display());
+        Failure::new(FailureKind::Damaged, what).remedy("use another backup")
+    };
+    let mut rows = 0;
+    let databases = &request.catalog.databases;
+    for database in databases
+        .iter()
+        .filter(|database| planned.contains_key(&database.name))
+    {
+        for table in database
+            .tables
+            .iter()
+            .filter(|table| !table.data.is_empty())
+        {
+            let key = (
+                database.name.as_str(),
+                table.schema.as_str(),
+                table.name.as_str(),
+            );
+            rows += table.rows;
+            if !sent.get(&key).is_some_and(|sent| same_content(sent, table)) {
+                return Err(failed(format!(
+                    "the rows of table {}.{} of database {} are not those of its manifest",
+                    table.schema,
+                    table.name,
+                    database.label()
+                )));
+            }
+        }
+    }
+    if rows == restored.rows {
+        Ok(())
+    } else {
+        let taken = restored.rows;
+        Err(failed(format!("the server took {taken} rows of {rows}")))
+    }
 }
 
 /// Compares all databases of the plan; anything that is not equal is a failure.

@@ -291,15 +291,7 @@ impl Ready<'_> {
                 wanted(&database.name)
             })
             .await?;
-        let expected: u64 = self.plan.rows;
-        if restored.rows != expected && self.request.catalog.inserts == 0 {
-            let what = format!(
-                "restore {}: the server took {} rows of {expected}",
-                self.request.archive.display(),
-                restored.rows
-            );
-            return Err(Failure::new(FailureKind::NotEqual, what).remedy("use another backup"));
-        }
+        compare::sent(&self.request, &policy.databases, &restored)?;
         if !self.request.compare {
             return Ok((restored, None));
         }
