@@ -114,6 +114,9 @@ pub struct DrillFacts {
     pub mismatches: u64,
     /// Wall time of the restore alone.
     pub restore_seconds: f64,
+    /// What was drilled, where it was not all of the backup: then it is no proof of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// Wall time of each phase, in order.
     pub phases: Vec<Phase>,
 }
@@ -141,6 +144,15 @@ pub struct Phase {
     pub name: String,
     /// Wall time.
     pub seconds: f64,
+}
+
+impl Entry {
+    /// Whether it is about a part of a backup only.
+    pub fn is_partial(&self) -> bool {
+        self.drill
+            .as_ref()
+            .is_some_and(|facts| facts.scope.is_some())
+    }
 }
 
 impl Job {

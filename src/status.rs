@@ -268,9 +268,11 @@ impl ServerStatus {
         let history = match entry.job {
             Job::Backup => &mut self.backup,
             Job::Verify => &mut self.verify,
-            Job::Drill => &mut self.drill,
-            // It says nothing of the backups to come.
+            // They say nothing of the backups to come.
             Job::Restore => return,
+            // A part that passes proves no backup; one that fails is at fault all the same.
+            Job::Drill if entry.is_partial() && entry.result == JobResult::Passed => return,
+            Job::Drill => &mut self.drill,
         };
         history.count(entry);
         if let (Job::Drill, Some(facts)) = (entry.job, &entry.drill) {

@@ -182,6 +182,12 @@ pub(super) enum Command {
         /// A path, a name in the directory, or `latest`.
         #[arg(default_value = "latest")]
         backup: String,
+        /// Only this database: how long its restore takes, and that it gives back the same. That is no proof of the backup.
+        #[arg(long, value_name = "NAME")]
+        database: Option<String>,
+        /// Only tables of that database: `schema.table`, quoted as in SQL; outside of quotes * and ? are wildcards.
+        #[arg(long = "table", value_name = "TABLE", requires = "database")]
+        tables: Vec<String>,
         /// Keep the scratch server until Ctrl-C, for a look at it.
         #[arg(long)]
         keep: bool,

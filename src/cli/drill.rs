@@ -6,14 +6,11 @@ use crate::drill::{self, CheckStatus, Options, Report};
 use crate::ledger::JobResult;
 use crate::outcome::Progress;
 
-pub(super) async fn run(args: &Args, backup: &str, keep: bool) -> Verb {
+pub(super) async fn run(args: &Args, backup: &str, options: Options) -> Verb {
     let (server, path) = context::backup(args, backup)?;
     let progress = Progress::default();
-    let (report, failure) = terminal::watch(
-        &progress,
-        drill::run(&path, &server, Options { keep }, &progress),
-    )
-    .await;
+    let (report, failure) =
+        terminal::watch(&progress, drill::run(&path, &server, options, &progress)).await;
     if args.json {
         terminal::print_json(&report)?;
     } else {
@@ -24,15 +21,19 @@ pub(super) async fn run(args: &Args, backup: &str, keep: bool) -> Verb {
 
 /// The report as people read it.
 pub(super) fn text(report: &Report) -> String {
-    let verdict = match report.result {
-        JobResult::Passed => "PROVEN: it restores, and every row is equal",
-        JobResult::Failed => "FAILED: the backup is at fault",
-        JobResult::Error => "ERROR: the drill could not run, so nothing is proven",
+    let verdict = match (report.result, &report.scope) {
+        (JobResult::Passed, None) => "PROVEN: it restores, and every row is equal".to_owned(),
+        (JobResult::Passed, Some(scope)) => {
+            format!("{scope} restores, and every row of it is equal (no proof of the whole backup)")
+        }
+        (JobResult::Failed, _) => "FAILED: the backup is at fault".to_owned(),
+        (JobResult::Error, _) => "ERROR: the drill could not run, so nothing is proven".to_owned(),
     };
+    let verdict = render::plain(&verdict);
     let mut text = format!("{}: {verdict}\n", report.archive.display());
     if !report.scratch_version.is_empty() {
         text.push_str(&format!(
-            "  compared: {}, {}, {}, {}\n  measured restore time: {} (PostgreSQL {})\n",
+            "  compared: {}, {}, {}, {}\n  measured restore time: {}, {} the objective of {} (PostgreSQL {})\n",
             render::plural(report.databases, "database"),
             render::plural(report.tables, "table"),
             render::plural(report.rows, "row"),
@@ -41,6 +42,12 @@ pub(super) fn text(report: &Report) -> String {
                 many => format!("{many} mismatches"),
             },
             render::seconds(report.restore_seconds),
+            if report.restore_seconds <= report.max_restore_seconds {
+                "within"
+            } else {
+                "LONGER than"
+            },
+            render::seconds(report.max_restore_seconds),
             report.scratch_version,
         ));
     }

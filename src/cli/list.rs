@@ -67,7 +67,8 @@ fn row(server: &str, file: BackupFile, entries: &[Entry]) -> Result<Row> {
     let latest = |job| {
         let mut of_it = entries
             .iter()
-            .filter(|entry| entry.job == job && entry.backup.as_deref() == Some(&file.name));
+            .filter(|entry| entry.job == job && entry.backup.as_deref() == Some(&file.name))
+            .filter(|entry| !entry.is_partial() || entry.result == JobResult::Failed);
         of_it.next_back().map(|entry| State {
             result: entry.result,
             at: entry.finished_at,

@@ -107,7 +107,18 @@ async fn dispatch(args: &Args) -> Verb {
         Command::Serve => serve::run(args).await,
         Command::Backup { name } => backup::run(args, name.as_deref()).await,
         Command::Verify { backup, all } => verify::run(args, backup, *all).await,
-        Command::Drill { backup, keep } => drill::run(args, backup, *keep).await,
+        Command::Drill {
+            backup,
+            database,
+            tables,
+            keep,
+        } => {
+            let scope = crate::drill::Scope {
+                database: database.clone(),
+                tables: tables.clone(),
+            };
+            drill::run(args, backup, crate::drill::Options { scope, keep: *keep }).await
+        }
         Command::List => list::run(args),
         Command::Inspect { backup } => inspect::run(args, backup).await,
         Command::Extract {

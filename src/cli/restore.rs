@@ -310,7 +310,8 @@ impl Begun<'_> {
         let all = self.checked.catalog.bytes;
         let entries = store::ledger::read(&self.server.directory).ok()?;
         let measured = entries.iter().rev().find_map(|entry| {
-            let proven = entry.job == Job::Drill && entry.result == JobResult::Passed;
+            let whole = entry.job == Job::Drill && !entry.is_partial();
+            let proven = whole && entry.result == JobResult::Passed;
             entry.drill.as_ref().filter(|_| proven)
         })?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]

@@ -187,8 +187,10 @@ pub struct Objectives {
     pub max_duration: Duration,
     /// Fill ratio of the volume, 0 to 1.
     pub max_fill: f64,
-    /// Measured restore time.
+    /// Measured restore time of all of a backup.
     pub max_restore_time: Duration,
+    /// Measured restore time of a part: one database, or tables.
+    pub max_partial_restore_time: Duration,
     /// Age of the newest proof.
     pub max_drill_age: Duration,
 }
@@ -310,6 +312,7 @@ impl Default for Objectives {
             max_duration: Duration::from_secs(30 * 60),
             max_fill: 0.80,
             max_restore_time: Duration::from_secs(30 * 60),
+            max_partial_restore_time: Duration::from_secs(60 * 60),
             max_drill_age: Duration::from_secs(92 * 86400),
         }
     }

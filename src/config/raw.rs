@@ -212,6 +212,8 @@ pub(super) struct Objectives {
     #[serde(default, deserialize_with = "given")]
     pub(super) max_restore_time: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) max_partial_restore_time: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) max_drill_age: Option<Text>,
 }
 

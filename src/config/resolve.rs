@@ -348,6 +348,12 @@ fn objectives(section: &Section, raw: &raw::Objectives) -> Resolved<Objectives> 
             raw.max_restore_time.as_ref(),
             usual.max_restore_time,
         )?,
+        max_partial_restore_time: duration_or(
+            section,
+            "max_partial_restore_time",
+            raw.max_partial_restore_time.as_ref(),
+            usual.max_partial_restore_time,
+        )?,
         max_drill_age: duration_or(
             section,
             "max_drill_age",

@@ -13,6 +13,7 @@ mod extensions;
 mod objects;
 mod page;
 mod report;
+mod scope;
 mod session;
 mod settings;
 mod single;
@@ -24,7 +25,7 @@ use chrono::Utc;
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
-use crate::config::Server;
+use crate::config::{self, Server};
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{Job, JobResult, KeptReport};
 use crate::outcome::Progress;
@@ -34,14 +35,17 @@ use crate::pg::preload;
 use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
-use crate::restore::cluster::{self, Job as Restoring};
+use crate::restore::cluster::{self, Job as Restoring, Only};
 use crate::store::reports;
 use crate::verify::{self, Checked};
 pub use report::{Check, CheckKind, CheckStatus, Report};
+pub use scope::Scope;
 
 /// What to do beside the proof.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// What to restore.
+    pub scope: Scope,
     /// Keep the scratch server until asked to stop, for a look at it.
     pub keep: bool,
 }
@@ -53,7 +57,7 @@ pub async fn run(
     options: Options,
     progress: &Progress,
 ) -> (Report, Option<Failure>) {
-    let mut report = Report::new(archive, server);
+    let mut report = Report::new(archive, server, &options.scope);
     let directory = ledger_directory(archive, &server.directory);
     let mut attempt = match Attempt::begin(Job::Drill, &server.name, directory) {
         Ok(attempt) => attempt,
@@ -128,6 +132,8 @@ async fn attempted(
     }
     let mut checked = judged.checked;
     single::name_database(&mut checked);
+    let whole = checked.catalog.clone();
+    let only = options.scope.narrow(&mut checked, report)?;
     let expected = expected(&checked);
     report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
@@ -155,9 +161,14 @@ async fn attempted(
     report.scratch_version = binaries.version.to_string();
     report.phase("prepare", began);
 
-    let proven = Box::pin(prove(
+    let part = Part {
         archive,
-        server,
+        whole: &whole,
+        only,
+        checks: options.scope.checks(&server.drill),
+    };
+    let proven = Box::pin(prove(
+        &part,
         &checked,
         &mut scratch,
         &binaries,
@@ -215,16 +226,26 @@ async fn find_server(expected: &Catalog, server: &Server) -> Result<Binaries> {
     })?
 }
 
+/// What of a backup is proven.
+struct Part<'a> {
+    archive: &'a Path,
+    /// All that is in it, with the places.
+    whole: &'a Catalog,
+    /// None: everything.
+    only: Option<Only>,
+    /// What is asked of it in the end.
+    checks: config::Drill,
+}
+
 async fn prove(
-    archive: &Path,
-    server: &Server,
+    part: &Part<'_>,
     checked: &Checked,
     scratch: &mut Scratch,
     binaries: &Binaries,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
-    let expected = expected(checked);
+    let (archive, expected) = (part.archive, expected(checked));
     let held = if scratch.fence() == Holds::Nothing {
         CheckStatus::NotDone
     } else {
@@ -238,7 +259,8 @@ async fn prove(
     let mut tablespaces = || scratch.tablespace_directory(binaries.run_as.as_ref());
     let job = Restoring {
         archive,
-        catalog: &checked.catalog,
+        catalog: part.whole,
+        only: part.only.as_ref(),
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
         progress,
     };
@@ -273,7 +295,9 @@ async fn prove(
     let began = Instant::now();
     progress.stage("definitions", 0);
     objects::check(checked, scratch, report).await?;
-    settings::check(&checked.catalog, scratch, report).await?;
+    if part.only.is_none() {
+        settings::check(&checked.catalog, scratch, report).await?;
+    }
     definitions::check(
         &restored.definitions,
         expected,
@@ -294,7 +318,7 @@ async fn prove(
         finished_at: report.backup_finished_at,
         progress,
     };
-    checks::all(&server.drill, &drilled, report).await?;
+    checks::all(&part.checks, &drilled, report).await?;
     report.phase("checks", began);
     report.verdict()
 }

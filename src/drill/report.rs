@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::Scope;
 use crate::catalog::diff::{Difference, ObjectKind};
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
@@ -47,7 +48,9 @@ pub struct Report {
     pub duration_seconds: f64,
     /// Wall time of the restore alone: the measured restore time.
     pub restore_seconds: f64,
-    /// How long a restore may take (`objectives.max_restore_time`).
+    /// What was drilled, where it was not all of the backup.
+    pub scope: Option<String>,
+    /// How long such a restore may take (`objectives.max_restore_time`, or `max_partial_restore_time`).
     pub max_restore_seconds: f64,
     /// Wall time of each phase, in order.
     pub phases: Vec<Phase>,
@@ -105,8 +108,14 @@ pub enum CheckStatus {
 }
 
 impl Report {
-    pub(super) fn new(archive: &Path, server: &Server) -> Self {
+    pub(super) fn new(archive: &Path, server: &Server, scope: &Scope) -> Self {
         let now = Utc::now();
+        let objectives = &server.objectives;
+        let max_restore_time = if scope.is_whole() {
+            objectives.max_restore_time
+        } else {
+            objectives.max_partial_restore_time
+        };
         Self {
             pgvigil_version: env!("CARGO_PKG_VERSION"),
             server: server.name.clone(),
@@ -121,7 +130,8 @@ impl Report {
             scratch_version: String::new(),
             duration_seconds: 0.0,
             restore_seconds: 0.0,
-            max_restore_seconds: server.objectives.max_restore_time.as_secs_f64(),
+            scope: scope.describe(),
+            max_restore_seconds: max_restore_time.as_secs_f64(),
             phases: Vec::new(),
             databases: 0,
             tables: 0,
@@ -157,6 +167,7 @@ impl Report {
             rows: self.rows,
             mismatches: self.mismatches.len() as u64 + self.mismatches_not_shown,
             restore_seconds: self.restore_seconds,
+            scope: self.scope.clone(),
             phases: self.phases.clone(),
         }
     }
@@ -253,7 +264,7 @@ mod tests {
     fn verdict(kind: CheckKind, name: &str, status: CheckStatus) -> Option<FailureKind> {
         let yaml = "servers: [{ name: a, directory: /backups }]";
         let config = crate::config::raw::parse(yaml, Path::new("c")).expect("a configuration");
-        let mut report = Report::new(Path::new("b"), &config.servers[0]);
+        let mut report = Report::new(Path::new("b"), &config.servers[0], &Scope::default());
         report.checks.push(Check {
             name: name.to_owned(),
             kind,

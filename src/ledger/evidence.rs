@@ -106,6 +106,7 @@ fn passed(entries: &[Entry], job: Job) -> impl Iterator<Item = &Entry> {
     entries
         .iter()
         .filter(move |entry| entry.job == job && entry.result == JobResult::Passed)
+        .filter(|entry| !entry.is_partial())
 }
 
 /// The newest by the backup's own time; one whose time is unknown is older than any.
@@ -177,14 +178,14 @@ mod tests {
             to: at(10),
         };
         let evidence = sum_up(&entries, period);
-        let [backup, verify, drill] = evidence.jobs.as_slice() else {
-            panic!("three kinds of job");
+        let [backup, verify, drill, restore] = evidence.jobs.as_slice() else {
+            panic!("four kinds of job");
         };
         assert_eq!(
             (backup.attempts, backup.passed, backup.failed, backup.error),
             (3, 2, 1, 0)
         );
-        assert_eq!(verify.attempts, 0);
+        assert_eq!((verify.attempts, restore.attempts), (0, 0));
         assert_eq!((drill.attempts, drill.passed, drill.error), (2, 1, 1));
         assert_eq!(
             evidence.newest_proven.and_then(|proven| proven.backup),

@@ -1,5 +1,6 @@
 //! A whole archive, or some of its databases, onto a server: what the server shares first, then databases side by side.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -31,10 +32,21 @@ pub struct Job<'a> {
     pub archive: &'a Path,
     /// What is in it, as a check has read it just now: its ranges are relied on.
     pub catalog: &'a Catalog,
+    /// A part of it; none: all of it.
+    pub only: Option<&'a Only>,
     /// Sessions at work at once.
     pub jobs: usize,
     /// Told and asked.
     pub progress: &'a Progress,
+}
+
+/// A part of a backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// This database.
+    pub database: String,
+    /// Only the rows of these tables (schema, name), and no foreign key from them to others; none: all.
+    pub tables: Option<Arc<HashSet<(String, String)>>>,
 }
 
 /// Restores a whole archive into a server that is only there for that, through `target.database`, which no dump has.
@@ -49,8 +61,10 @@ pub async fn into_scratch(
         tablespaces: Mutex::new(tablespaces),
         memberships: (version.major >= memberships::SINCE).then(Mutex::default),
         superuser: target.user.clone(),
+        only: job.only.map(|only| only.database.clone()),
     };
-    job.run(&policy, target, Blame::Scratch, |_| true).await
+    let wanted = |database: &Database| job.only.is_none_or(|only| only.database == database.name);
+    job.run(&policy, target, Blame::Scratch, wanted).await
 }
 
 impl Job<'_> {
@@ -77,6 +91,7 @@ impl Job<'_> {
             surroundings: Arc::clone(&surroundings),
             source: source.clone(),
             hashing: blame == Blame::Target,
+            only: self.only.and_then(|only| only.tables.clone()),
             progress: self.progress.clone(),
         };
         let bytes: u64 = self

@@ -102,7 +102,8 @@ impl<'a> Runner<'a> {
                 Step::Statement(text, at) => self.statement(&text, at).await?,
                 Step::CopyBegin(header, text, at) => {
                     let (copy, table) = self.copy(&header, &text, at)?;
-                    if self.passing_over {
+                    let loads = self.crew.loads(Some(&copy.schema), &copy.table);
+                    if self.crew.source.is_none() && (self.passing_over || !loads) {
                         let mut rows = Rows::Stream(&mut steps);
                         while rows.next().await?.is_some() {}
                     } else if self.crew.source.is_some() {
@@ -181,7 +182,13 @@ impl<'a> Runner<'a> {
             other => other,
         };
         let reach = reach::reach(bytes);
-        if self.passing_over && reach == Reach::Here {
+        if reach == Reach::Here && (self.passing_over || !self.crew.builds(bytes)) {
+            return Ok(());
+        }
+        if read == Statement::Insert
+            && let Some((schema, table)) = build::inserted_table(bytes)
+            && !self.crew.loads(schema.as_deref(), &table)
+        {
             return Ok(());
         }
         let context = Context {
@@ -319,6 +326,9 @@ impl<'a> Runner<'a> {
         let Some((copy, table)) = self.open.take() else {
             return Err(refused("rows of no table", Position::default()));
         };
+        if !self.crew.loads(Some(&copy.schema), &copy.table) {
+            return Ok(());
+        }
         *self.sizes.entry(table.clone()).or_default() += range.length;
         self.restored.tables += 1;
         let settings = self.settings.clone();

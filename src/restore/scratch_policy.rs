@@ -7,6 +7,7 @@ use super::memberships::Memberships;
 use super::policy::{Context, Policy, Verdict};
 use crate::error::Result;
 use crate::sql::name::quote_literal;
+use crate::sql::reach::Reach;
 use crate::sql::statement::Statement;
 
 /// Gives directories for tablespaces.
@@ -20,14 +21,22 @@ pub(super) struct ScratchPolicy<'a> {
     pub(super) memberships: Option<Mutex<Memberships>>,
     /// The server's own superuser.
     pub(super) superuser: String,
+    /// The only database that is restored; none: all of them.
+    pub(super) only: Option<String>,
 }
 
 impl Policy for ScratchPolicy<'_> {
     fn database(&self, name: &str) -> Option<String> {
-        Some(name.to_owned())
+        let wanted = self.only.as_ref().is_none_or(|only| only == name);
+        wanted.then(|| name.to_owned())
     }
 
     fn judge(&self, context: Context<'_>) -> Result<Verdict> {
+        if let (Some(only), Reach::Database(other)) = (&self.only, context.reach)
+            && *only != other.name
+        {
+            return Ok(Verdict::Skip);
+        }
         Ok(match context.statement {
             Statement::CreateTablespace { location, .. } => {
                 let mut make = self

@@ -1,7 +1,7 @@
 //! Work of one database that may be done by several sessions at once: tables' rows, then indexes and constraints. The
 //! largest first, because what is begun last decides when the last one ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -20,7 +20,7 @@ use crate::catalog::hash::{ContentHash, RowHasher};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
-use crate::sql::build::{Build, TableName};
+use crate::sql::build::{self, Build, TableName};
 use crate::sql::scanner::Position;
 
 /// How often a statement is tried that the server ended because of a deadlock.
@@ -59,6 +59,8 @@ pub(super) struct Crew {
     pub(super) permits: Arc<Semaphore>,
     pub(super) surroundings: Arc<tokio::sync::Mutex<Surroundings>>,
     pub(super) source: Option<Source>,
+    /// Only the rows of these tables; none: all.
+    pub(super) only: Option<Arc<HashSet<(String, String)>>>,
     /// Whether what is sent is counted and hashed.
     pub(super) hashing: bool,
     pub(super) progress: Progress,
@@ -165,6 +167,24 @@ impl Locks {
 }
 
 impl Crew {
+    /// Whether a table's rows are loaded.
+    pub(super) fn loads(&self, schema: Option<&str>, table: &str) -> bool {
+        let name = (schema.unwrap_or("public").to_owned(), table.to_owned());
+        self.only.as_ref().is_none_or(|only| only.contains(&name))
+    }
+
+    /// Whether a statement makes sense with the rows that are loaded.
+    pub(super) fn builds(&self, text: &[u8]) -> bool {
+        if self.only.is_none() {
+            return true;
+        }
+        let loads = |(schema, table): &TableName| self.loads(schema.as_deref(), table);
+        match build::build(text) {
+            Some(Build::ForeignKey(table, other)) => !loads(&table) || loads(&other),
+            _ => !build::is_refresh(text),
+        }
+    }
+
     /// Does all tasks, in an order of its own.
     pub(super) async fn run(&self, mut waiting: Vec<Task>) -> Result<Loaded> {
         waiting.sort_by_key(|task| std::cmp::Reverse(task.bytes));

@@ -98,6 +98,18 @@ pub fn created_table(text: &[u8]) -> Option<TableName> {
     (!partitioned).then_some(name)
 }
 
+/// Whether a statement fills a materialized view.
+pub fn is_refresh(text: &[u8]) -> bool {
+    Tokens::new(text).keywords(&["refresh", "materialized", "view"])
+}
+
+/// The table of an `INSERT INTO`.
+pub fn inserted_table(text: &[u8]) -> Option<TableName> {
+    let mut tokens = Tokens::new(text);
+    let insert = tokens.keywords(&["insert", "into"]);
+    insert.then(|| tokens.qualified_name()).flatten()
+}
+
 /// Whether a statement is about an event trigger. From its making on, a trigger may refuse any DDL, and pg_dump writes
 /// the refreshing of materialized views behind it.
 pub fn is_event_trigger(text: &[u8]) -> bool {

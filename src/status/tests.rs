@@ -76,6 +76,7 @@ pub(crate) fn morning() -> Loaded {
         rows: 42,
         mismatches: 0,
         restore_seconds: 90.0,
+        scope: None,
         phases: vec![Phase {
             name: "compare".to_owned(),
             seconds: 30.0,

@@ -13,6 +13,7 @@ mod broken_backups;
 mod cli;
 mod crash;
 mod drill_proof;
+mod drill_scope;
 mod extract;
 mod fence;
 mod http;

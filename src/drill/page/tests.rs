@@ -13,7 +13,11 @@ const NASTY: &str = "a|b`c`<script>x</script>\n\n# [l](http://x) *b* **c** \\| &
 fn report(name: &str) -> Report {
     let text = "servers:\n  - { name: ha, directory: /backups }\n";
     let config = raw::parse(text, Path::new("test")).expect("a configuration");
-    let mut report = Report::new(Path::new("/backups/x.sql.gz"), &config.servers[0]);
+    let mut report = Report::new(
+        Path::new("/backups/x.sql.gz"),
+        &config.servers[0],
+        &crate::drill::Scope::default(),
+    );
     report.job_id = "20251115T020000-00c0ffee".to_owned();
     report.result = JobResult::Failed;
     report.message = Some(format!("drill /backups/x.sql.gz: table {name} differs"));

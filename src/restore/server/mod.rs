@@ -277,6 +277,7 @@ impl Ready<'_> {
         let job = Job {
             archive: &self.request.archive,
             catalog: self.request.catalog,
+            only: None,
             jobs: self.request.jobs,
             progress,
         };
