@@ -11,7 +11,7 @@ use chrono::Utc;
 use super::{Piped, dump_into, judge_catalog, judge_kind, manifest, unused_name, within};
 use crate::catalog::DumpKind;
 use crate::config::Server;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::binaries::Binaries;
@@ -74,8 +74,13 @@ pub async fn run(
         attempt.about(path, Some(Utc::now()));
     }
     attempt.end(result.as_ref().err());
+    // Whatever is wrong with this one, the backup that is to be restored is not at fault.
     result.map_err(|failure| {
-        failure.also("nothing was restored; without this backup only with --no-safety-backup")
+        Failure::new(
+            FailureKind::Target,
+            format!("save {}: {}", what.describe(), failure.sentence()),
+        )
+        .also("nothing was restored; without this backup only with --no-safety-backup")
     })
 }
 
@@ -111,7 +116,15 @@ async fn attempted(
     let name = unused_name(server, &lock).await?;
     let (pending, file) = publish::begin(&server.directory, &name, &lock)?;
     let left = deadline.saturating_duration_since(Instant::now());
-    let (program, kind) = program(&binaries, target, what, left)?;
+    let (mut program, kind) = program(&binaries, target, what, left)?;
+    if let What::Tables(database, _) = what
+        && live::encoding(target, database).await? != "SQL_ASCII"
+    {
+        // The tables' names are given in UTF-8. In a database of raw bytes they are what they are.
+        program
+            .environment
+            .push(("PGCLIENTENCODING".to_owned(), "UTF8".into()));
+    }
     let (piped, file) = dump_into(file, program, progress).await?;
     judge_kind(&piped, kind)?;
     if !matches!(what, What::Tables(..)) {

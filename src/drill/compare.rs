@@ -15,7 +15,7 @@ use crate::pg::measure;
 use crate::pg::scratch::Scratch;
 use crate::pg::version::Version;
 
-/// Databases read at once.
+/// Databases read at once, and sessions that read each.
 const AT_ONCE: usize = 2;
 
 /// Compares all databases; mismatches go into the report.
@@ -61,7 +61,7 @@ async fn one<'a>(
     let settings = manifest.and_then(|manifest| manifest.session(&expected.name));
     Ok((
         expected,
-        measure::database(scratch.target(), expected, settings, progress).await?,
+        measure::database(scratch.target(), expected, settings, AT_ONCE, progress).await?,
     ))
 }
 

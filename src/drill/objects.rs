@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::report::{CheckStatus, Report};
-use crate::catalog::Database;
 use crate::catalog::diff::{Difference, ObjectKind};
 use crate::catalog::inventory::Inventory;
+use crate::catalog::{Database, DumpKind};
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::Manifest;
 use crate::pg::connect::{ServerError, Session};
@@ -46,7 +46,9 @@ pub(super) async fn check(checked: &Checked, scratch: &Scratch, report: &mut Rep
         .await
         .map_err(failed(""))?;
     session.close().await;
-    if let Some(inventory) = &checked.catalog.inventory {
+    // A dump of one database does not say what the server shares; what it needs of that was made up.
+    let says = checked.catalog.kind == DumpKind::Cluster;
+    if let Some(inventory) = checked.catalog.inventory.as_ref().filter(|_| says) {
         // Settings are a check of their own: they have values.
         let is_here = |object: &Object| object.kind != Kind::Setting;
         let ours = Object::new(Kind::Role, quote_as_pg_dump(&target.user));

@@ -101,6 +101,17 @@ pub async fn version(target: &Target) -> Result<Version> {
     Ok(version)
 }
 
+/// Asks a database for its encoding.
+pub async fn encoding(target: &Target, database: &str) -> Result<String> {
+    let session = target.session(database).await?;
+    let row = session
+        .query_one("select pg_catalog.getdatabaseencoding()::text", &[])
+        .await
+        .map_err(failed(format!("ask database {database} for its encoding")))?;
+    session.close().await;
+    Ok(row.get(0))
+}
+
 /// Looks at everything, one database after the other.
 pub async fn look(target: &Target) -> Result<Live> {
     let (session, version, version_text) = open(target).await?;

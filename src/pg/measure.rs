@@ -5,8 +5,10 @@
 //! pg_dump leaves as the server has them (TimeZone, bytea_output, lc_monetary), which the manifest remembers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::{StreamExt, pin_mut};
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::{FutureExt, StreamExt, pin_mut};
 use tokio_postgres::error::SqlState;
 
 use super::connect::{ServerError, Session, Target};
@@ -93,21 +95,41 @@ impl Reading {
     }
 }
 
-/// Measures in a database of `target` what `expected` names; what is not there is not in the result.
+/// Measures in a database of `target` what `expected` names, with up to so many sessions; what is not there is not in the
+/// result. Tables come in no order.
 pub async fn database(
     target: &Target,
     expected: &Database,
     settings: Option<&SessionSettings>,
+    sessions: usize,
     progress: &Progress,
 ) -> Result<Database> {
-    let reading = Reading::open(target, expected, settings).await?;
+    let mut readings = vec![Reading::open(target, expected, settings).await?];
+    while readings.len() < sessions.min(expected.tables.len()) {
+        readings.push(Reading::open(target, expected, settings).await?);
+    }
     let mut actual = Database {
         name: expected.name.clone(),
         encoding: expected.encoding.clone(),
         ..Database::default()
     };
-    for table in &expected.tables {
-        actual.tables.extend(reading.table(table, progress).await?);
+    // The largest first: what is begun last decides when the last session ends.
+    let mut order: Vec<&Table> = expected.tables.iter().collect();
+    order.sort_by_key(|table| std::cmp::Reverse(table.bytes));
+    let next = AtomicUsize::new(0);
+    let reading = readings
+        .iter()
+        .map(|reading| read_some(reading, &order, &next, progress).boxed());
+    // Collected first: a lazy map of borrowing futures is more than the compiler can prove to be Send.
+    let reading: Vec<BoxFuture<'_, _>> = reading.collect();
+    for tables in try_join_all(reading).await? {
+        actual.tables.extend(tables);
+    }
+    let Some(reading) = readings.pop() else {
+        return Ok(actual);
+    };
+    for reading in readings {
+        reading.close().await;
     }
     for sequence in &expected.sequences {
         actual
@@ -117,6 +139,20 @@ pub async fn database(
     actual.large_objects = measure_large_objects(&reading.session).await?;
     reading.close().await;
     Ok(actual)
+}
+
+/// Reads tables as long as there are some that no other session has taken.
+async fn read_some(
+    reading: &Reading,
+    tables: &[&Table],
+    next: &AtomicUsize,
+    progress: &Progress,
+) -> Result<Vec<Table>> {
+    let mut read = Vec::new();
+    while let Some(table) = tables.get(next.fetch_add(1, Ordering::Relaxed)) {
+        read.extend(reading.table(table, progress).await?);
+    }
+    Ok(read)
 }
 
 fn failed(what: &str) -> impl Fn(tokio_postgres::Error) -> Failure {

@@ -108,7 +108,8 @@ pub(super) async fn all(
             name: on.clone(),
             ..database.clone()
         };
-        let mut actual = measure::database(target, &renamed, settings, progress).await?;
+        let mut actual =
+            measure::database(target, &renamed, settings, request.jobs, progress).await?;
         actual.name.clone_from(&database.name);
         let mut differences = Vec::new();
         compare_database(database, &actual, &mut differences);
