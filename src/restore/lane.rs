@@ -69,6 +69,20 @@ impl Lane {
             .map_err(|error| self.failed(text, at, &error))
     }
 
+    /// The same; gives whether it was run. An error is passed over where `excused` says so of its SQLSTATE.
+    pub(super) async fn execute_unless(
+        &self,
+        text: &str,
+        at: Position,
+        excused: impl Fn(&str) -> bool,
+    ) -> Result<bool> {
+        match self.session.execute_typed(text, &[]).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code().is_some_and(|code| excused(code.code())) => Ok(false),
+            Err(error) => Err(self.failed(text, at, &error)),
+        }
+    }
+
     /// The same, telling a deadlock from other errors: with several sessions at work it is not the dump's fault.
     pub(super) async fn execute_among_others(&self, text: &str, at: Position) -> Result<Outcome> {
         match self.session.execute_typed(text, &[]).await {

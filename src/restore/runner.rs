@@ -148,7 +148,11 @@ impl<'a> Runner<'a> {
         self.passing_over = on.is_none();
         if let Some(on) = on {
             self.crew.on = on;
-            self.main = Some(self.crew.lane().await?);
+            let main = self.crew.lane().await?;
+            for statement in self.policy.prelude(name)? {
+                main.execute(&statement, Position::default()).await?;
+            }
+            self.main = Some(main);
         }
         Ok(())
     }
@@ -188,13 +192,15 @@ impl<'a> Runner<'a> {
             }
         };
         self.restored.statements += 1;
-        self.restored
-            .definitions
-            .add(&self.crew.database, text.as_bytes());
         if reach != Reach::Here {
             self.settle().await?;
-            return self.maintenance.execute(&text, at).await;
+            let excused = |code: &str| self.policy.excuses(&text, code);
+            if self.maintenance.execute_unless(&text, at, excused).await? {
+                self.define(&text);
+            }
+            return Ok(());
         }
+        self.define(&text);
         if let Some(name) = build::setting(text.as_bytes()) {
             return self.set(name, text, at).await;
         }
@@ -210,9 +216,17 @@ impl<'a> Runner<'a> {
                 if !data {
                     self.settle().await?;
                 }
-                self.lane().execute(&text, at).await
+                let excused = |code: &str| self.policy.excuses(&text, code);
+                let run = self.lane().execute_unless(&text, at, excused).await;
+                run.map(drop)
             }
         }
+    }
+
+    fn define(&mut self, text: &str) {
+        self.restored
+            .definitions
+            .add(&self.crew.database, text.as_bytes());
     }
 
     /// A statement whose bytes have no Unicode form. It is about nothing that the server shares, whose names we could
@@ -231,10 +245,8 @@ impl<'a> Runner<'a> {
             ));
         }
         self.restored.statements += 1;
-        let text = as_bytes(text);
-        self.restored
-            .definitions
-            .add(&self.crew.database, text.as_bytes());
+        let text = as_bytes(&self.policy.judge_bytes(text, at)?);
+        self.define(&text);
         self.settle().await?;
         self.lane().execute(&text, at).await
     }
