@@ -126,6 +126,19 @@ pub struct Collector {
     pub definitions: Definitions,
     database: String,
     encoding: String,
+    /// The name of the one database there is, whatever the dump calls it.
+    within: Option<String>,
+}
+
+impl Collector {
+    /// One for a dump of a single database that is known by another name than the dump's; of any dump, if none is given.
+    pub fn within(database: Option<String>) -> Self {
+        Self {
+            database: database.clone().unwrap_or_default(),
+            within: database,
+            ..Self::default()
+        }
+    }
 }
 
 impl Sink for Collector {
@@ -133,7 +146,7 @@ impl Sink for Collector {
         match event {
             Event::Meta { line, .. } => {
                 if let Meta::Connect(name) = meta::parse(line) {
-                    self.database = name;
+                    self.database = self.within.clone().unwrap_or(name);
                     self.encoding.clear();
                 }
             }

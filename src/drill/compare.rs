@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
+use super::place::Place;
 use super::report::{CheckStatus, Report, SAME_MAJOR};
 use crate::catalog::diff::{Difference, ObjectKind, compare_database};
 use crate::catalog::{Catalog, Database};
@@ -11,7 +12,6 @@ use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::ServerError;
 use crate::pg::measure;
-use crate::pg::scratch::Scratch;
 use crate::pg::version::Version;
 
 /// Databases read at once.
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 2;
 pub(super) async fn all(
     expected: &Catalog,
     manifest: Option<&Manifest>,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
@@ -54,7 +54,7 @@ pub(super) async fn all(
 async fn one<'a>(
     expected: &'a Database,
     manifest: Option<&Manifest>,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     progress: &Progress,
 ) -> Result<(&'a Database, Database)> {
     let settings = manifest.and_then(|manifest| manifest.session(&expected.name));
@@ -83,7 +83,7 @@ fn set_nameless_aside(report: &mut Report) {
 
 /// A foreign archive does not say under which TimeZone, bytea_output and lc_monetary its values were written. Where rows
 /// are as many but read otherwise, and such values are among them, nothing is proven either way.
-async fn set_aside(scratch: &Scratch, report: &mut Report) -> Result<()> {
+async fn set_aside(scratch: &Place<'_>, report: &mut Report) -> Result<()> {
     let suspects = std::mem::take(&mut report.mismatches);
     for difference in suspects {
         let same_rows =
@@ -178,7 +178,7 @@ fn say_when_majors_differ(expected: &Catalog, report: &mut Report) {
     }
 }
 
-async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Result<()> {
+async fn roles(expected: &Catalog, scratch: &Place<'_>, report: &mut Report) -> Result<()> {
     let failed = |error: tokio_postgres::Error| {
         Failure::new(
             FailureKind::Scratch,
@@ -196,7 +196,7 @@ async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Re
     let missing: Vec<_> = expected
         .roles
         .iter()
-        .filter(|role| !there.contains(*role))
+        .filter(|role| !there.contains(scratch.role(role)))
         .cloned()
         .collect();
     if missing.is_empty() {

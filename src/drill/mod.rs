@@ -9,7 +9,9 @@
 mod checks;
 mod compare;
 mod definitions;
+mod on_server;
 mod page;
+mod place;
 mod report;
 
 use std::path::Path;
@@ -29,8 +31,11 @@ use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::cluster::{self, Job as Restoring};
+use crate::restore::given::Given;
 use crate::store::reports;
 use crate::verify::{self, Checked};
+pub use on_server::sweep;
+use place::Place;
 pub use report::{Check, CheckKind, CheckStatus, Report};
 
 /// What to do beside the proof.
@@ -58,8 +63,16 @@ pub async fn run(
     for done in scratch::sweep() {
         info!(job_id = attempt.job_id(), "{done}");
     }
-    let work = Box::pin(attempted(archive, server, options, progress, &mut report));
-    let result = tokio::select! {
+    let mut made = None;
+    let work = Box::pin(attempted(
+        archive,
+        server,
+        options,
+        progress,
+        &mut made,
+        &mut report,
+    ));
+    let mut result = tokio::select! {
         result = work => result,
         () = tokio::time::sleep(server.drill.timeout) => {
             // Threads that still read the archive end at this, not at its end.
@@ -67,6 +80,10 @@ pub async fn run(
             Err(Failure::new(FailureKind::Timeout, format!("drill {}: the time for it was up", archive.display())).remedy("give it more with drill.timeout"))
         }
     };
+    if let Some(given) = made {
+        progress.stage("cleanup", 0);
+        result = on_server::clear(given, &mut report, result).await;
+    }
     report.duration_seconds = attempt.seconds();
     report.finished_at = Utc::now();
     report.result = match &result {
@@ -110,6 +127,7 @@ async fn attempted(
     server: &Server,
     options: Options,
     progress: &Progress,
+    made: &mut Option<Given>,
     report: &mut Report,
 ) -> Result<()> {
     let began = Instant::now();
@@ -124,6 +142,12 @@ async fn attempted(
     let expected = expected(&checked);
     report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
+    if let Some(named) = &server.drill.server {
+        return Box::pin(on_server::attempted(
+            archive, server, named, &checked, made, options, progress, report,
+        ))
+        .await;
+    }
 
     let began = Instant::now();
     progress.stage("prepare", 0);
@@ -242,25 +266,7 @@ async fn prove(
     report.phase("restore", began);
     scratch.begin_reading(binaries.version);
 
-    let began = Instant::now();
-    progress.stage(
-        "compare",
-        expected
-            .databases
-            .iter()
-            .flat_map(|database| &database.tables)
-            .map(|table| table.bytes)
-            .sum(),
-    );
-    compare::all(
-        expected,
-        checked.manifest.as_ref(),
-        scratch,
-        progress,
-        report,
-    )
-    .await?;
-    report.phase("compare", began);
+    compared(checked, Place::Embedded(scratch), progress, report).await?;
 
     let began = Instant::now();
     progress.stage("definitions", 0);
@@ -275,18 +281,61 @@ async fn prove(
     .await?;
     report.phase("definitions", began);
 
+    asked(server, checked, Place::Embedded(scratch), progress, report).await?;
+    report.verdict()
+}
+
+/// Reads everything back and compares it.
+async fn compared(
+    checked: &Checked,
+    place: Place<'_>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let expected = expected(checked);
+    let began = Instant::now();
+    progress.stage(
+        "compare",
+        expected
+            .databases
+            .iter()
+            .flat_map(|database| &database.tables)
+            .map(|table| table.bytes)
+            .sum(),
+    );
+    compare::all(
+        expected,
+        checked.manifest.as_ref(),
+        &place,
+        progress,
+        report,
+    )
+    .await?;
+    report.phase("compare", began);
+    Ok(())
+}
+
+/// Asks what is asked beyond equality.
+async fn asked(
+    server: &Server,
+    checked: &Checked,
+    place: Place<'_>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let expected = expected(checked);
     let began = Instant::now();
     progress.stage("checks", 0);
     let drilled = checks::Drilled {
         expected,
         manifest: checked.manifest.as_ref(),
-        scratch,
+        scratch: place,
         finished_at: report.backup_finished_at,
         progress,
     };
     checks::all(&server.drill, &drilled, report).await?;
     report.phase("checks", began);
-    report.verdict()
+    Ok(())
 }
 
 /// Waits, with the server up, until asked to stop.
