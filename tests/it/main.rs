@@ -11,6 +11,7 @@ mod backup;
 mod backup_faults;
 mod cli;
 mod crash;
+mod drill_on_server;
 mod drill_proof;
 mod extract;
 mod fence;
