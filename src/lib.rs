@@ -37,6 +37,7 @@
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
 //! | what does a drill do? | [`drill`] |
+//! | what does a drill on a server of mine touch? | [`restore::given`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |

@@ -132,10 +132,15 @@ async fn scratch_server(
         Ok(found) => found,
         Err(failure) => return items.push(judged(server, "scratch server", Err(failure))),
     };
-    let fit = found.check(&target, named.superuser_allowed).and_then(|()| {
-        found.takes(&target, source.map(|version| version.to_string()).as_deref())?;
-        Ok(format!("{target}, PostgreSQL {}", found.version_text))
-    });
+    let fit = found
+        .check(&target, named.superuser_allowed)
+        .and_then(|()| {
+            found.takes(
+                &target,
+                source.map(|version| version.to_string()).as_deref(),
+            )?;
+            Ok(format!("{target}, PostgreSQL {}", found.version_text))
+        });
     items.push(judged(server, "scratch server", fit));
     items.push(good(
         &server.name,
@@ -167,7 +172,10 @@ async fn is_the_same(server: &Server, scratch: &Target) -> bool {
     if given::same_address(&source, scratch) {
         return true;
     }
-    match (given::identity(&source).await, given::identity(scratch).await) {
+    match (
+        given::identity(&source).await,
+        given::identity(scratch).await,
+    ) {
         (Some(source), Some(scratch)) => source == scratch,
         _ => false,
     }

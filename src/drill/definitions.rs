@@ -95,7 +95,10 @@ pub(super) async fn check_on_server(
     let version = given.server().version;
     let found =
         tokio::task::spawn_blocking(move || binaries::for_dump(version, configured.as_deref()));
-    let tool = expected.tool_version.as_deref().and_then(Version::from_text);
+    let tool = expected
+        .tool_version
+        .as_deref()
+        .and_then(Version::from_text);
     let why = match (found.await, tool) {
         (Ok(Ok(found)), Some(tool)) if tool.major == found.version.major => {
             match of_databases(&found, expected, given, progress).await {

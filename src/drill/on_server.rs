@@ -66,8 +66,13 @@ pub(super) async fn attempted(
         without_fence(&target, &found),
     );
     if is_the_source(&target, server) {
-        let detail = "it stands where the server that is backed up does: the drill is load for that one too";
-        report.check("a server of its own", CheckStatus::NotDone, detail.to_owned());
+        let detail =
+            "it stands where the server that is backed up does: the drill is load for that one too";
+        report.check(
+            "a server of its own",
+            CheckStatus::NotDone,
+            detail.to_owned(),
+        );
     }
     given::sweep(&target).await?;
     let given = made.insert(Given::begin(&target, found).await?);
@@ -97,7 +102,9 @@ async fn prove(
     let job = Job {
         archive,
         catalog: &checked.catalog,
-        jobs: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_JOBS),
+        jobs: std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MOST_JOBS),
         progress,
     };
     let (restored, passed_over) = given.restore(&job).await?;
@@ -127,8 +134,7 @@ async fn prove(
 
 /// Whether the server to drill on is, by its address, the one that is backed up. That one is not asked.
 fn is_the_source(target: &Target, server: &Server) -> bool {
-    Target::resolve(&server.connection)
-        .is_ok_and(|source| given::same_address(&source, target))
+    Target::resolve(&server.connection).is_ok_and(|source| given::same_address(&source, target))
 }
 
 /// Waits, with the databases there, until asked to stop.

@@ -15,7 +15,8 @@ const LISTED: i64 = 10_000;
 const MAY_READ_THE_TABLE: &str =
     "select pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')";
 
-const OBJECTS: &str = "select oid from pg_catalog.pg_largeobject_metadata where oid > $1 order by oid limit $2";
+const OBJECTS: &str =
+    "select oid from pg_catalog.pg_largeobject_metadata where oid > $1 order by oid limit $2";
 
 fn failed(error: &tokio_postgres::Error) -> Failure {
     Failure::new(

@@ -74,7 +74,11 @@ fn places(text: &[u8]) -> Vec<Place> {
             places.extend(grantees(tokens));
             places
         }
-        "alter" if ["role", "user", "group"].iter().any(|word| tokens.keyword(word)) => {
+        "alter"
+            if ["role", "user", "group"]
+                .iter()
+                .any(|word| tokens.keyword(word)) =>
+        {
             list(&mut tokens)
         }
         "alter" => owner(tokens),
@@ -183,9 +187,9 @@ mod tests {
     fn known(name: &str) -> Option<String> {
         let known = ["app", "We \"ird", "Lead", "b", "owner", "to c"];
         let number = known.iter().position(|known| *known == name);
-        number.map(|number| format!("r{number}")).or_else(|| {
-            name.starts_with("pg_").then(|| name.to_owned())
-        })
+        number
+            .map(|number| format!("r{number}"))
+            .or_else(|| name.starts_with("pg_").then(|| name.to_owned()))
     }
 
     fn of(text: &str) -> String {
@@ -198,7 +202,10 @@ mod tests {
     #[test]
     fn every_form() {
         for (text, expected) in [
-            ("ALTER TABLE public.t OWNER TO app;", "ALTER TABLE public.t OWNER TO r0;"),
+            (
+                "ALTER TABLE public.t OWNER TO app;",
+                "ALTER TABLE public.t OWNER TO r0;",
+            ),
             (
                 "ALTER TABLE public.owner OWNER TO owner;",
                 "ALTER TABLE public.owner OWNER TO r4;",
@@ -215,14 +222,26 @@ mod tests {
                 "GRANT ALL ON TABLE t TO app, GROUP \"Lead\" GRANTED BY b;",
                 "GRANT ALL ON TABLE t TO r0, GROUP r2 GRANTED BY r3;",
             ),
-            ("REVOKE ALL ON TABLE t FROM app;", "REVOKE ALL ON TABLE t FROM r0;"),
+            (
+                "REVOKE ALL ON TABLE t FROM app;",
+                "REVOKE ALL ON TABLE t FROM r0;",
+            ),
             (
                 "REVOKE GRANT OPTION FOR ALL ON TABLE t FROM app CASCADE;",
                 "REVOKE GRANT OPTION FOR ALL ON TABLE t FROM r0 CASCADE;",
             ),
-            ("GRANT ALL ON SCHEMA app TO PUBLIC;", "GRANT ALL ON SCHEMA app TO PUBLIC;"),
-            ("GRANT ALL ON SCHEMA s TO \"public\";", "GRANT ALL ON SCHEMA s TO \"public\";"),
-            ("GRANT SELECT ON TABLE t TO pg_monitor;", "GRANT SELECT ON TABLE t TO pg_monitor;"),
+            (
+                "GRANT ALL ON SCHEMA app TO PUBLIC;",
+                "GRANT ALL ON SCHEMA app TO PUBLIC;",
+            ),
+            (
+                "GRANT ALL ON SCHEMA s TO \"public\";",
+                "GRANT ALL ON SCHEMA s TO \"public\";",
+            ),
+            (
+                "GRANT SELECT ON TABLE t TO pg_monitor;",
+                "GRANT SELECT ON TABLE t TO pg_monitor;",
+            ),
             (
                 "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA app GRANT SELECT ON TABLES TO b;",
                 "ALTER DEFAULT PRIVILEGES FOR ROLE r0 IN SCHEMA app GRANT SELECT ON TABLES TO r3;",
@@ -239,16 +258,31 @@ mod tests {
                 "DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER s;",
                 "DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER s;",
             ),
-            ("SET SESSION AUTHORIZATION 'to c';", "SET SESSION AUTHORIZATION 'r5';"),
-            ("SET SESSION AUTHORIZATION DEFAULT;", "SET SESSION AUTHORIZATION DEFAULT;"),
+            (
+                "SET SESSION AUTHORIZATION 'to c';",
+                "SET SESSION AUTHORIZATION 'r5';",
+            ),
+            (
+                "SET SESSION AUTHORIZATION DEFAULT;",
+                "SET SESSION AUTHORIZATION DEFAULT;",
+            ),
             (
                 "ALTER ROLE app IN DATABASE app SET work_mem TO '8MB';",
                 "ALTER ROLE r0 IN DATABASE app SET work_mem TO '8MB';",
             ),
-            ("CREATE SCHEMA app AUTHORIZATION app;", "CREATE SCHEMA app AUTHORIZATION r0;"),
+            (
+                "CREATE SCHEMA app AUTHORIZATION app;",
+                "CREATE SCHEMA app AUTHORIZATION r0;",
+            ),
             ("REASSIGN OWNED BY app TO b;", "REASSIGN OWNED BY r0 TO r3;"),
-            ("CREATE TABLE app (owner text, \"to\" text);", "CREATE TABLE app (owner text, \"to\" text);"),
-            ("GRANT SELECT ON TABLE t TO bystander;", "unknown: bystander"),
+            (
+                "CREATE TABLE app (owner text, \"to\" text);",
+                "CREATE TABLE app (owner text, \"to\" text);",
+            ),
+            (
+                "GRANT SELECT ON TABLE t TO bystander;",
+                "unknown: bystander",
+            ),
             ("GRANT SELECT ON TABLE t TO U&\"app\";", "unknown: u"),
             ("ALTER TABLE t OWNER TO \"App\";", "unknown: App"),
         ] {

@@ -48,8 +48,7 @@ fn is_clause(tokens: &mut Tokens<'_>) -> bool {
     let mut ahead = tokens.clone();
     let clause = ahead.keyword("tablespace")
         && ahead.peek().is_some_and(|token| {
-            token.identifier().is_some()
-                && !["on", "using", "as"].iter().any(|word| token.is(word))
+            token.identifier().is_some() && !["on", "using", "as"].iter().any(|word| token.is(word))
         });
     if clause {
         *tokens = ahead;
@@ -64,7 +63,10 @@ mod tests {
     #[test]
     fn clauses_go_and_names_stay() {
         for (text, expected) in [
-            ("CREATE TABLE s.t (a integer) TABLESPACE fast;", Some("CREATE TABLE s.t (a integer);")),
+            (
+                "CREATE TABLE s.t (a integer) TABLESPACE fast;",
+                Some("CREATE TABLE s.t (a integer);"),
+            ),
             (
                 "CREATE INDEX i ON t USING btree (a) TABLESPACE \"F ast\" WHERE (a > 0);",
                 Some("CREATE INDEX i ON t USING btree (a) WHERE (a > 0);"),
@@ -77,11 +79,20 @@ mod tests {
                 "CREATE MATERIALIZED VIEW m TABLESPACE fast AS SELECT 1 AS tablespace FROM t;",
                 Some("CREATE MATERIALIZED VIEW m AS SELECT 1 AS tablespace FROM t;"),
             ),
-            ("CREATE MATERIALIZED VIEW m AS SELECT x tablespace FROM t;", None),
-            ("CREATE INDEX tablespace ON tablespace USING btree (tablespace);", None),
+            (
+                "CREATE MATERIALIZED VIEW m AS SELECT x tablespace FROM t;",
+                None,
+            ),
+            (
+                "CREATE INDEX tablespace ON tablespace USING btree (tablespace);",
+                None,
+            ),
             ("CREATE TABLE tablespace (tablespace text);", None),
             ("CREATE TABLE s.tablespace PARTITION OF p DEFAULT;", None),
-            ("ALTER TABLE tablespace ADD CONSTRAINT c CHECK (true);", None),
+            (
+                "ALTER TABLE tablespace ADD CONSTRAINT c CHECK (true);",
+                None,
+            ),
             ("CREATE FUNCTION f() RETURNS text TABLESPACE x;", None),
         ] {
             assert_eq!(without_tablespace(text).as_deref(), expected, "{text}");

@@ -120,7 +120,9 @@ pub(super) async fn sweep(session: &Session) -> Result<Vec<String>> {
         release(session, &id).await;
         let id = id.as_str();
         let text = match left {
-            Ok(()) => format!("dropped the databases and roles that a killed drill had left ({PREFIX}{id})"),
+            Ok(()) => format!(
+                "dropped the databases and roles that a killed drill had left ({PREFIX}{id})"
+            ),
             Err(failure) => format!("a killed drill left something: {}", failure.sentence()),
         };
         info!("{text}");
@@ -166,9 +168,8 @@ pub(super) async fn clear(session: &Session, id: &Id) -> Result<()> {
     match (left.is_empty(), failure) {
         (true, _) => Ok(()),
         (false, failure) => {
-            let failure = failure.unwrap_or_else(|| {
-                Failure::new(FailureKind::Scratch, "clear up behind the drill")
-            });
+            let failure = failure
+                .unwrap_or_else(|| Failure::new(FailureKind::Scratch, "clear up behind the drill"));
             Err(failure.remedy(format!(
                 "left on the scratch server, and dropped by the next drill there: {}",
                 left.join(", ")

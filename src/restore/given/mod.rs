@@ -60,8 +60,8 @@ fn failed(what: impl Into<String>) -> impl Fn(tokio_postgres::Error) -> Failure 
     let what = what.into();
     move |error| {
         let denied = error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);
-        let failure = Failure::new(FailureKind::Scratch, what.clone())
-            .because(ServerError::from(&error));
+        let failure =
+            Failure::new(FailureKind::Scratch, what.clone()).because(ServerError::from(&error));
         if denied {
             failure.remedy("give the user CREATEDB and CREATEROLE there, or use embedded scratch")
         } else {
@@ -137,7 +137,9 @@ impl Given {
         pairs.sort_by_key(|(here, _)| std::cmp::Reverse(here.len()));
         pairs
             .into_iter()
-            .fold(text.to_owned(), |text, (here, name)| text.replace(here, name))
+            .fold(text.to_owned(), |text, (here, name)| {
+                text.replace(here, name)
+            })
     }
 
     /// Makes roles and the first database, and restores the whole archive.
@@ -202,7 +204,8 @@ impl Given {
             ),
         ] {
             let text = statement(before, &first, &after)?;
-            self.execute("close a scratch database to others", &text).await?;
+            self.execute("close a scratch database to others", &text)
+                .await?;
         }
         let mut enter = self.names.databases.clone();
         let here = self.names.databases.values().chain([&first]);
@@ -290,7 +293,11 @@ impl Given {
                 .filter(|(name, _)| !self.outline.superusers.contains(*name))
                 .map(|(_, here)| here.as_str());
             for role in ordinary.chain(lifted.iter().copied()) {
-                match self.holder.batch_execute(&grant(role, superuser, "")?).await {
+                match self
+                    .holder
+                    .batch_execute(&grant(role, superuser, "")?)
+                    .await
+                {
                     Err(error) if self.holder.is_closed() => {
                         return Err(failed("make the dump's superusers members of its roles")(
                             error,
@@ -328,7 +335,10 @@ impl Given {
             Ok(cleared) => cleared,
             Err(_) => Err(Failure::new(
                 FailureKind::Scratch,
-                format!("clear up behind the drill: not done within {} s", CLEARING.as_secs()),
+                format!(
+                    "clear up behind the drill: not done within {} s",
+                    CLEARING.as_secs()
+                ),
             )
             .remedy("the next drill on that server drops what is left")),
         }
@@ -339,7 +349,11 @@ impl Given {
 fn grant(role: &str, member: &str, options: &str) -> Result<String> {
     // Refuses a member that is none of ours just as well.
     statement("GRANT", member, "")?;
-    statement("GRANT", role, &format!(" TO {}{options}", quote_identifier(member)))
+    statement(
+        "GRANT",
+        role,
+        &format!(" TO {}{options}", quote_identifier(member)),
+    )
 }
 
 /// The address at which a server is named, for comparison with another.

@@ -88,7 +88,9 @@ mod tests {
         let id = Id("0123abcd".to_owned());
         let database = id.database(12);
         assert_eq!(
-            statement("DROP DATABASE", &database, " WITH (FORCE)").ok().as_deref(),
+            statement("DROP DATABASE", &database, " WITH (FORCE)")
+                .ok()
+                .as_deref(),
             Some("DROP DATABASE \"pgvigil_scratch_0123abcd_12\" WITH (FORCE)")
         );
         assert!(statement("DROP ROLE", &id.role(0), "").is_ok());

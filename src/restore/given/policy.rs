@@ -174,9 +174,7 @@ impl GivenServerPolicy {
         };
         // What we made of it is read once more: it names a scratch database, or it is not run.
         match reach::reach(text.as_bytes()) {
-            Reach::Database(made)
-                if matches!(Id::of(&made.name), Some((_, Kind::Database))) =>
-            {
+            Reach::Database(made) if matches!(Id::of(&made.name), Some((_, Kind::Database))) => {
                 Ok(Verdict::Instead(text))
             }
             _ => Err(context.outside()),
@@ -211,7 +209,9 @@ impl GivenServerPolicy {
                 "encoding" | "lc_collate" | "lc_ctype" | "locale" | "locale_provider"
                 | "icu_locale" | "icu_rules" | "builtin_locale" => {
                     let value = value.literal().or_else(|| value.identifier());
-                    let value = value.filter(|_| !negative).ok_or_else(|| context.outside())?;
+                    let value = value
+                        .filter(|_| !negative)
+                        .ok_or_else(|| context.outside())?;
                     let value = quote_literal(&value);
                     text.push_str(&format!(" {} = {value}", option.to_uppercase()));
                 }
@@ -222,7 +222,8 @@ impl GivenServerPolicy {
                 }
                 "tablespace" => self.note(TABLESPACES),
                 "template" | "strategy" => {}
-                "connection" | "is_template" | "allow_connections" | "collation_version" | "oid" => {
+                "connection" | "is_template" | "allow_connections" | "collation_version"
+                | "oid" => {
                     self.note(DATABASE_PROPERTIES);
                 }
                 _ => return Err(context.outside()),
@@ -253,7 +254,9 @@ impl GivenServerPolicy {
             if tokens.keywords(&["set", "tablespace"]) {
                 return Ok(Err(TABLESPACES));
             }
-            let runs = ["owner", "set", "reset"].iter().any(|word| tokens.keyword(word));
+            let runs = ["owner", "set", "reset"]
+                .iter()
+                .any(|word| tokens.keyword(word));
             if !runs {
                 return Ok(Err(DATABASE_PROPERTIES));
             }
@@ -314,7 +317,9 @@ impl GivenServerPolicy {
                     Some(token) => token.literal().or_else(|| token.identifier()),
                     None => None,
                 };
-                let reset = Tokens::new(text.as_bytes()).next().is_some_and(|first| first.is("reset"));
+                let reset = Tokens::new(text.as_bytes())
+                    .next()
+                    .is_some_and(|first| first.is("reset"));
                 Ok(Verdict::Instead(match role.filter(|_| !reset) {
                     Some(role) if Id::of(&role).is_some() => {
                         format!("SET ROLE {};", quote_identifier(&role))
@@ -352,7 +357,11 @@ impl GivenServerPolicy {
         let (Some(owner), true) = (owner, tokens.at_end()) else {
             return Err(context.outside());
         };
-        let role = self.names.roles.get(&owner).ok_or_else(|| context.outside())?;
+        let role = self
+            .names
+            .roles
+            .get(&owner)
+            .ok_or_else(|| context.outside())?;
         let authorization = format!(" AUTHORIZATION {}", quote_identifier(role));
         Ok(self.open_schema(name.as_ref().unwrap_or(&owner), &authorization))
     }

@@ -68,7 +68,10 @@ impl GivenServer {
     pub fn check(&self, target: &Target, superuser_allowed: bool) -> Result<()> {
         let refused = |kind, why: String| Failure::new(kind, format!("drill on {target}: {why}"));
         if self.version.major < OLDEST {
-            let why = format!("it is PostgreSQL {}, and must be {OLDEST} or newer", self.version);
+            let why = format!(
+                "it is PostgreSQL {}, and must be {OLDEST} or newer",
+                self.version
+            );
             return Err(refused(FailureKind::Version, why)
                 .remedy("name a newer server in drill.scratch, or use embedded"));
         }
@@ -105,7 +108,10 @@ impl GivenServer {
         if !self.inherits && !self.superuser && self.version.major < 16 {
             return Err(refused(
                 FailureKind::Auth,
-                format!("user {} is NOINHERIT there, and must have the rights of the roles it makes", self.user),
+                format!(
+                    "user {} is NOINHERIT there, and must have the rights of the roles it makes",
+                    self.user
+                ),
             )
             .remedy("ALTER ROLE … INHERIT"));
         }
@@ -141,7 +147,10 @@ mod tests {
 
     fn server() -> GivenServer {
         GivenServer {
-            version: Version { major: 15, minor: 4 },
+            version: Version {
+                major: 15,
+                minor: 4,
+            },
             version_text: "15.4".to_owned(),
             user: "drill".to_owned(),
             superuser: false,
@@ -167,21 +176,64 @@ mod tests {
     fn rights() {
         let usual = server();
         assert_eq!(refusal(&usual, false), None);
-        let boss = GivenServer { superuser: true, databases: false, roles: false, ..server() };
+        let boss = GivenServer {
+            superuser: true,
+            databases: false,
+            roles: false,
+            ..server()
+        };
         assert_eq!(refusal(&boss, true), None);
         for (server, kind, says) in [
             (boss, FailureKind::Auth, "superuser"),
-            (GivenServer { databases: false, ..server() }, FailureKind::Auth, "lacks CREATEDB there"),
-            (GivenServer { roles: false, ..server() }, FailureKind::Auth, "lacks CREATEROLE there"),
             (
-                GivenServer { databases: false, roles: false, ..server() },
+                GivenServer {
+                    databases: false,
+                    ..server()
+                },
+                FailureKind::Auth,
+                "lacks CREATEDB there",
+            ),
+            (
+                GivenServer {
+                    roles: false,
+                    ..server()
+                },
+                FailureKind::Auth,
+                "lacks CREATEROLE there",
+            ),
+            (
+                GivenServer {
+                    databases: false,
+                    roles: false,
+                    ..server()
+                },
                 FailureKind::Auth,
                 "lacks CREATEDB and CREATEROLE there; ALTER ROLE … CREATEDB CREATEROLE",
             ),
-            (GivenServer { inherits: false, ..server() }, FailureKind::Auth, "NOINHERIT"),
-            (GivenServer { standby: true, ..server() }, FailureKind::Scratch, "standby"),
             (
-                GivenServer { version: Version { major: 14, minor: 9 }, ..server() },
+                GivenServer {
+                    inherits: false,
+                    ..server()
+                },
+                FailureKind::Auth,
+                "NOINHERIT",
+            ),
+            (
+                GivenServer {
+                    standby: true,
+                    ..server()
+                },
+                FailureKind::Scratch,
+                "standby",
+            ),
+            (
+                GivenServer {
+                    version: Version {
+                        major: 14,
+                        minor: 9,
+                    },
+                    ..server()
+                },
                 FailureKind::Version,
                 "PostgreSQL 14.9, and must be 15",
             ),

@@ -2,7 +2,9 @@ use super::*;
 
 fn policy() -> GivenServerPolicy {
     let of = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
         pairs.collect()
     };
     let names = Names {
@@ -61,12 +63,19 @@ fn what_the_server_shares() {
         ("DROP OWNED BY bystander;", "skip"),
         ("CREATE TABLE t ();", "Unsafe"),
         ("SET client_min_messages = warning;", "run"),
-        ("SELECT pg_catalog.set_config('search_path', '', false);", "run"),
+        (
+            "SELECT pg_catalog.set_config('search_path', '', false);",
+            "run",
+        ),
     ] {
         assert_eq!(of(&policy, None, text), expected, "{text}");
     }
     // Inside of a database no dump says anything about roles.
-    for text in ["CREATE ROLE app;", "GRANT app TO postgres;", "DROP ROLE bystander;"] {
+    for text in [
+        "CREATE ROLE app;",
+        "GRANT app TO postgres;",
+        "DROP ROLE bystander;",
+    ] {
         assert_eq!(of(&policy, Some("app_db"), text), "Unsafe", "{text}");
     }
 }
@@ -89,7 +98,10 @@ fn databases() {
         ("CREATE DATABASE app_db SURPRISE = 1;", "Unsafe"),
         ("CREATE DATABASE postgres;", "skip"),
         ("CREATE DATABASE bystander;", "Unsafe"),
-        ("ALTER DATABASE app_db OWNER TO app;", "ALTER DATABASE \"…1\" OWNER TO …r1;"),
+        (
+            "ALTER DATABASE app_db OWNER TO app;",
+            "ALTER DATABASE \"…1\" OWNER TO …r1;",
+        ),
         ("ALTER DATABASE app_db OWNER TO bystander;", "RestoreFailed"),
         ("ALTER DATABASE bystander OWNER TO app;", "Unsafe"),
         ("ALTER DATABASE bystander RENAME TO x;", "Unsafe"),
@@ -105,9 +117,18 @@ fn databases() {
             "ALTER ROLE app IN DATABASE app_db SET work_mem TO '1MB';",
             "ALTER ROLE …r1 IN DATABASE \"…1\" SET work_mem TO '1MB';",
         ),
-        ("ALTER ROLE bystander IN DATABASE app_db SET work_mem TO '1MB';", "RestoreFailed"),
-        ("ALTER ROLE app IN DATABASE bystander SET work_mem TO '1MB';", "Unsafe"),
-        ("COMMENT ON DATABASE app_db IS 'x';", "COMMENT ON DATABASE \"…1\" IS 'x';"),
+        (
+            "ALTER ROLE bystander IN DATABASE app_db SET work_mem TO '1MB';",
+            "RestoreFailed",
+        ),
+        (
+            "ALTER ROLE app IN DATABASE bystander SET work_mem TO '1MB';",
+            "Unsafe",
+        ),
+        (
+            "COMMENT ON DATABASE app_db IS 'x';",
+            "COMMENT ON DATABASE \"…1\" IS 'x';",
+        ),
         ("COMMENT ON DATABASE bystander IS 'x';", "Unsafe"),
         ("GRANT CONNECT ON DATABASE app_db TO app;", "skip"),
         ("GRANT CONNECT ON DATABASE bystander TO app;", "Unsafe"),
@@ -135,8 +156,14 @@ fn inside_of_a_database() {
         ("ALTER TABLE t OWNER TO app;", "ALTER TABLE t OWNER TO …r1;"),
         ("ALTER TABLE t OWNER TO bystander;", "RestoreFailed"),
         ("GRANT SELECT ON TABLE t TO bystander;", "RestoreFailed"),
-        ("GRANT SELECT ON TABLE t TO PUBLIC;", "GRANT SELECT ON TABLE t TO PUBLIC;"),
-        ("GRANT SELECT ON TABLE t TO pg_monitor;", "GRANT SELECT ON TABLE t TO pg_monitor;"),
+        (
+            "GRANT SELECT ON TABLE t TO PUBLIC;",
+            "GRANT SELECT ON TABLE t TO PUBLIC;",
+        ),
+        (
+            "GRANT SELECT ON TABLE t TO pg_monitor;",
+            "GRANT SELECT ON TABLE t TO pg_monitor;",
+        ),
         (
             "CREATE SCHEMA app;",
             "CREATE SCHEMA \"app\" GRANT ALL ON SCHEMA \"app\" TO \"…r0\";",
@@ -152,15 +179,24 @@ fn inside_of_a_database() {
             "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;",
             "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;",
         ),
-        ("CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false);", "Scratch"),
+        (
+            "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false);",
+            "Scratch",
+        ),
         ("SET SESSION AUTHORIZATION 'app';", "SET ROLE \"…r1\";"),
         ("SET SESSION AUTHORIZATION bystander;", "RestoreFailed"),
         ("SET SESSION AUTHORIZATION pg_monitor;", "Unsafe"),
         ("SET SESSION AUTHORIZATION DEFAULT;", "SET ROLE NONE;"),
         ("RESET SESSION AUTHORIZATION;", "SET ROLE NONE;"),
         ("SET role = 'bystander';", "Unsafe"),
-        ("SELECT pg_catalog.set_config('role', 'bystander', false);", "Unsafe"),
-        ("SET default_tablespace = fast;", "SET default_tablespace = '';"),
+        (
+            "SELECT pg_catalog.set_config('role', 'bystander', false);",
+            "Unsafe",
+        ),
+        (
+            "SET default_tablespace = fast;",
+            "SET default_tablespace = '';",
+        ),
         ("SET default_tablespace = '';", "run"),
     ] {
         assert_eq!(of(&policy, Some("app_db"), text), expected, "{text}");
@@ -174,8 +210,16 @@ fn what_only_a_superuser_may_say_is_passed_over_and_noted() {
     let policy = policy();
     for (text, code, excused) in [
         ("COMMENT ON EXTENSION plpgsql IS 'x';", "42501", true),
-        ("ALTER DATABASE \"x\" SET log_statement TO 'all';", "42501", true),
-        ("ALTER DATABASE \"x\" SET log_statement TO 'all';", "42704", false),
+        (
+            "ALTER DATABASE \"x\" SET log_statement TO 'all';",
+            "42501",
+            true,
+        ),
+        (
+            "ALTER DATABASE \"x\" SET log_statement TO 'all';",
+            "42704",
+            false,
+        ),
         ("ALTER DATABASE \"x\" OWNER TO y;", "42501", false),
         ("CREATE EXTENSION dblink;", "42501", false),
     ] {
