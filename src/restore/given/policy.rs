@@ -307,6 +307,8 @@ impl GivenServerPolicy {
     fn setting(&self, name: &str, context: Context<'_>) -> Result<Verdict> {
         let mut tokens = Tokens::new(context.text.as_bytes());
         match (name, context.statement) {
+            // Databases are made by us: who owns them in the dump may make none here.
+            ("session authorization", _) if context.database.is_none() => Ok(Verdict::Skip),
             ("session authorization", _) => {
                 // Only a superuser can be someone else altogether; acting as him comes to the same here.
                 let text = self.with_roles(context.text, context.at)?;
@@ -324,8 +326,9 @@ impl GivenServerPolicy {
                     Some(role) if Id::of(&role).is_some() => {
                         format!("SET ROLE {};", quote_identifier(&role))
                     }
-                    Some(_) => return Err(context.outside()),
-                    None => "SET ROLE NONE;".to_owned(),
+                    // One of PostgreSQL's own, as pg_database_owner is: nobody can be that.
+                    Some(role) if !role.starts_with(PREDEFINED) => return Err(context.outside()),
+                    _ => "SET ROLE NONE;".to_owned(),
                 }))
             }
             ("role" | "session_authorization", _) => Err(context.outside()),

@@ -63,6 +63,7 @@ fn what_the_server_shares() {
         ("DROP OWNED BY bystander;", "skip"),
         ("CREATE TABLE t ();", "Unsafe"),
         ("SET client_min_messages = warning;", "run"),
+        ("SET SESSION AUTHORIZATION 'bystander';", "skip"),
         (
             "SELECT pg_catalog.set_config('search_path', '', false);",
             "run",
@@ -185,7 +186,10 @@ fn inside_of_a_database() {
         ),
         ("SET SESSION AUTHORIZATION 'app';", "SET ROLE \"…r1\";"),
         ("SET SESSION AUTHORIZATION bystander;", "RestoreFailed"),
-        ("SET SESSION AUTHORIZATION pg_monitor;", "Unsafe"),
+        (
+            "SET SESSION AUTHORIZATION pg_database_owner;",
+            "SET ROLE NONE;",
+        ),
         ("SET SESSION AUTHORIZATION DEFAULT;", "SET ROLE NONE;"),
         ("RESET SESSION AUTHORIZATION;", "SET ROLE NONE;"),
         ("SET role = 'bystander';", "Unsafe"),
