@@ -140,7 +140,7 @@ fn checks_and_freshness_are_read() {
 }
 
 /// What is wrong inside of one server, and what the message must say.
-const WRONG_IN_SERVER: [(&str, &str); 43] = [
+const WRONG_IN_SERVER: [(&str, &str); 47] = [
     ("colour: blue", "unknown field `colour`"),
     (
         "backup: { shedule: x }",
