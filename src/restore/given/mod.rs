@@ -11,6 +11,7 @@
 
 mod mark;
 mod names;
+mod notes;
 mod outline;
 mod policy;
 mod rights;
@@ -26,6 +27,7 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::pg::connect::{ServerError, Session, Target};
 use crate::sql::name::{quote_identifier, quote_literal};
 use names::{Id, statement};
+pub use notes::PassedOver;
 use outline::Outline;
 use policy::{GivenServerPolicy, Names};
 pub use rights::{GivenServer, identity, look};
@@ -45,15 +47,6 @@ pub struct Given {
     target: Target,
     names: Names,
     outline: Outline,
-}
-
-/// What was passed over, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
-    /// What.
-    pub what: &'static str,
-    /// Why, and how often.
-    pub why: String,
 }
 
 fn failed(what: impl Into<String>) -> impl Fn(tokio_postgres::Error) -> Failure {
@@ -174,14 +167,7 @@ impl Given {
         let restored = job
             .run(&policy, &self.target, Blame::Given, |_| true)
             .await?;
-        let passed_over = policy.notes().into_iter().map(|((what, why), count)| {
-            let why = match count {
-                1 => format!("{why} (1 statement)"),
-                many => format!("{why} ({many} statements)"),
-            };
-            PassedOver { what, why }
-        });
-        Ok((restored, passed_over.collect()))
+        Ok((restored, policy.passed_over()))
     }
 
     /// Reads what the dump needs, and makes roles, their memberships, and the first database.

@@ -5,15 +5,20 @@
 //! them are passed over, and so is what is the whole server's. What a scratch database does not need and what only stands
 //! in a drill's way is passed over and noted.
 
+mod creation;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use super::names::{Id, Kind};
+use super::notes::{
+    DATABASE_GRANTS, DATABASE_PROPERTIES, DATABASE_SETTINGS, EXTENSION_COMMENTS, Note, Notes,
+    PREDEFINED_ROLES, PassedOver, ROLE_ATTRIBUTES, ROW_SECURITY, TABLESPACES, WHOLE_SERVER,
+};
 use crate::error::{Failure, FailureKind, Result};
 use crate::restore::policy::{Context, Policy, Verdict};
 use crate::sql::build;
-use crate::sql::name::{quote_identifier, quote_literal};
+use crate::sql::name::quote_identifier;
 use crate::sql::reach::{self, Reach, Shared, Verb};
 use crate::sql::rename;
 use crate::sql::scanner::Position;
@@ -33,78 +38,34 @@ pub(super) struct Names {
     pub(super) everyone: String,
 }
 
-/// What was passed over, and how often: (what, why).
-pub(super) type Notes = BTreeMap<(&'static str, &'static str), u64>;
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct GivenServerPolicy {
     names: Names,
     /// Databases that are made before the dump connects to them, because the dump does not make them.
     premade: BTreeSet<String>,
-    notes: Mutex<Notes>,
+    notes: Notes,
 }
-
-const TABLESPACES: (&str, &str) = (
-    "tablespaces",
-    "everything lies in the default tablespace of the scratch server",
-);
-const ROLE_ATTRIBUTES: (&str, &str) = (
-    "role attributes",
-    "roles were made without login, password, rights and settings of their own",
-);
-const PREDEFINED_ROLES: (&str, &str) = (
-    "memberships in predefined roles",
-    "they would be rights on the scratch server as a whole",
-);
-const WHOLE_SERVER: (&str, &str) = (
-    "settings of the whole server",
-    "nothing of the scratch server as a whole is changed",
-);
-const DATABASE_GRANTS: (&str, &str) = (
-    "grants on databases",
-    "scratch databases are closed to everyone else on their server",
-);
-const DATABASE_PROPERTIES: (&str, &str) = (
-    "properties of databases",
-    "connection limits, templates and labels were not given to scratch databases",
-);
-const DATABASE_SETTINGS: (&str, &str) = (
-    "settings of databases",
-    "some may be made by a superuser only",
-);
-const ROW_SECURITY: (&str, &str) = (
-    "row security of owners",
-    "FORCE ROW LEVEL SECURITY would keep us from reading the rows back",
-);
-const EXTENSION_COMMENTS: (&str, &str) = (
-    "comments on extensions",
-    "some extensions are a superuser's",
-);
 
 impl GivenServerPolicy {
     pub(super) fn new(names: Names, premade: BTreeSet<String>) -> Self {
         Self {
             names,
             premade,
-            notes: Mutex::default(),
+            notes: Notes::default(),
         }
     }
 
     /// What was passed over so far.
-    pub(super) fn notes(&self) -> Notes {
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub(super) fn passed_over(&self) -> Vec<PassedOver> {
+        self.notes.all()
     }
 
-    fn note(&self, note: (&'static str, &'static str)) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        *notes.entry(note).or_default() += 1;
+    fn note(&self, note: Note) {
+        self.notes.add(note);
     }
 
-    fn skip(&self, note: (&'static str, &'static str)) -> Verdict {
+    fn skip(&self, note: Note) -> Verdict {
         self.note(note);
         Verdict::Skip
     }
@@ -181,63 +142,13 @@ impl GivenServerPolicy {
         }
     }
 
-    /// `CREATE DATABASE` with the options that say how text is kept and ordered, and its owner.
-    fn creation(&self, name: &str, context: Context<'_>) -> Result<String> {
-        let mut tokens = Tokens::new(context.text.as_bytes());
-        tokens.keywords(&["create", "database"]);
-        tokens.next();
-        tokens.keyword("with");
-        let mut text = format!(
-            "CREATE DATABASE {} WITH TEMPLATE = template0",
-            quote_identifier(name)
-        );
-        loop {
-            if tokens.at_end() || tokens.peek().is_none() {
-                text.push(';');
-                return Ok(text);
-            }
-            let option = tokens.next().and_then(|token| token.identifier());
-            let option = option.ok_or_else(|| context.outside())?;
-            // CONNECTION LIMIT is two words.
-            if option == "connection" {
-                tokens.keyword("limit");
-            }
-            tokens.symbol(b'=');
-            let negative = tokens.symbol(b'-');
-            let value = tokens.next().ok_or_else(|| context.outside())?;
-            match option.as_str() {
-                "encoding" | "lc_collate" | "lc_ctype" | "locale" | "locale_provider"
-                | "icu_locale" | "icu_rules" | "builtin_locale" => {
-                    let value = value.literal().or_else(|| value.identifier());
-                    let value = value
-                        .filter(|_| !negative)
-                        .ok_or_else(|| context.outside())?;
-                    let value = quote_literal(&value);
-                    text.push_str(&format!(" {} = {value}", option.to_uppercase()));
-                }
-                "owner" => {
-                    let role = value.identifier().and_then(|name| self.role(&name));
-                    let role = role.ok_or_else(|| context.outside())?;
-                    text.push_str(&format!(" OWNER = {}", quote_identifier(&role)));
-                }
-                "tablespace" => self.note(TABLESPACES),
-                "template" | "strategy" => {}
-                "connection" | "is_template" | "allow_connections" | "collation_version"
-                | "oid" => {
-                    self.note(DATABASE_PROPERTIES);
-                }
-                _ => return Err(context.outside()),
-            }
-        }
-    }
-
     /// Any other statement about a database: what to run, or why not.
     fn change(
         &self,
         shared: &Shared,
         name: &str,
         context: Context<'_>,
-    ) -> Result<std::result::Result<String, (&'static str, &'static str)>> {
+    ) -> Result<std::result::Result<String, Note>> {
         let mut tokens = Tokens::new(context.text.as_bytes());
         let under = |renamed: &str| self.with_roles(renamed, context.at).map(Ok);
         if shared.verb == Verb::Comment {
@@ -313,23 +224,22 @@ impl GivenServerPolicy {
                 // Only a superuser can be someone else altogether; acting as him comes to the same here.
                 let text = self.with_roles(context.text, context.at)?;
                 let mut tokens = Tokens::new(text.as_bytes());
-                tokens.keywords(&["set", "session", "authorization"]);
-                let role = match tokens.next() {
-                    Some(token) if token.is("default") || token.is("session") => None,
-                    Some(token) => token.literal().or_else(|| token.identifier()),
-                    None => None,
-                };
-                let reset = Tokens::new(text.as_bytes())
-                    .next()
-                    .is_some_and(|first| first.is("reset"));
-                Ok(Verdict::Instead(match role.filter(|_| !reset) {
-                    Some(role) if Id::of(&role).is_some() => {
-                        format!("SET ROLE {};", quote_identifier(&role))
-                    }
-                    // One of PostgreSQL's own, as pg_database_owner is: nobody can be that.
-                    Some(role) if !role.starts_with(PREDEFINED) => return Err(context.outside()),
-                    _ => "SET ROLE NONE;".to_owned(),
-                }))
+                // RESET, or DEFAULT, or one of PostgreSQL's own, as pg_database_owner is: nobody can be that.
+                let role = tokens
+                    .keywords(&["set", "session", "authorization"])
+                    .then(|| tokens.next())
+                    .flatten()
+                    .filter(|token| !token.is("default"))
+                    .and_then(|token| token.literal().or_else(|| token.identifier()))
+                    .filter(|role| !role.starts_with(PREDEFINED));
+                match role {
+                    None => Ok(Verdict::Instead("SET ROLE NONE;".to_owned())),
+                    Some(role) if Id::of(&role).is_some() => Ok(Verdict::Instead(format!(
+                        "SET ROLE {};",
+                        quote_identifier(&role)
+                    ))),
+                    Some(_) => Err(context.outside()),
+                }
             }
             ("role" | "session_authorization", _) => Err(context.outside()),
             ("default_tablespace", Statement::Set { value, .. }) if !value.is_empty() => {

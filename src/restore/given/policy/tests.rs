@@ -205,8 +205,8 @@ fn inside_of_a_database() {
     ] {
         assert_eq!(of(&policy, Some("app_db"), text), expected, "{text}");
     }
-    assert!(policy.notes().contains_key(&TABLESPACES));
-    assert!(policy.notes().contains_key(&ROW_SECURITY));
+    let what: Vec<_> = policy.passed_over().iter().map(|one| one.what).collect();
+    assert_eq!(what, ["row security of owners", "tablespaces"]);
 }
 
 #[test]
@@ -229,5 +229,14 @@ fn what_only_a_superuser_may_say_is_passed_over_and_noted() {
     ] {
         assert_eq!(policy.excuses(text, code), excused, "{text}");
     }
-    assert_eq!(policy.notes().get(&DATABASE_SETTINGS), Some(&1));
+    let why: Vec<_> = policy
+        .passed_over()
+        .into_iter()
+        .map(|one| one.why)
+        .collect();
+    assert_eq!(why.len(), 2);
+    assert!(
+        why.iter().all(|why| why.ends_with("(1 statement)")),
+        "{why:?}"
+    );
 }
