@@ -4,7 +4,8 @@
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
 //! (roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
 //! (nothing is left, and that is checked). `passed` means that all of them were done; what could not run is an error,
-//! never a pass. The report is kept beside the ledger, where there is one, as JSON and as a page for people.
+//! never a pass. Where the configuration names a server to drill on, the same is done in scratch databases of that one
+//! ([`on_server`]). The report is kept beside the ledger, where there is one, as JSON and as a page for people.
 
 mod checks;
 mod compare;

@@ -236,7 +236,7 @@ impl Target {
         };
         only.get(name).cloned().ok_or_else(|| {
             Failure::new(
-                FailureKind::Unsafe,
+                FailureKind::Scratch,
                 format!("connect to database {name} as {self}: it is none of ours"),
             )
         })

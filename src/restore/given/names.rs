@@ -72,7 +72,7 @@ pub(super) fn statement(before: &str, name: &str, after: &str) -> Result<String>
     };
     if !fits {
         return Err(Failure::new(
-            FailureKind::Unsafe,
+            FailureKind::Scratch,
             format!("refuse to send {before} {name}: it is no scratch name of ours"),
         ));
     }
@@ -111,7 +111,7 @@ mod tests {
         ] {
             for before in ["DROP DATABASE", "ALTER DATABASE", "DROP ROLE", "ALTER ROLE"] {
                 let refused = statement(before, name, "").map_err(|failure| failure.kind());
-                assert_eq!(refused, Err(FailureKind::Unsafe), "{before} {name}");
+                assert_eq!(refused, Err(FailureKind::Scratch), "{before} {name}");
             }
         }
         // A role's name where a database's is due, and the other way round.

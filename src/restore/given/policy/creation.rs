@@ -2,7 +2,7 @@
 
 use super::super::notes::{DATABASE_PROPERTIES, TABLESPACES};
 use super::GivenServerPolicy;
-use crate::error::Result;
+use crate::error::{Failure, FailureKind, Result};
 use crate::restore::policy::Context;
 use crate::sql::name::{quote_identifier, quote_literal};
 use crate::sql::token::Tokens;
@@ -53,7 +53,16 @@ impl GivenServerPolicy {
                 | "oid" => {
                     self.note(DATABASE_PROPERTIES);
                 }
-                _ => return Err(context.outside()),
+                other => {
+                    // Of a version of PostgreSQL that is newer than this program, perhaps.
+                    let what = format!(
+                        "restore: {}: CREATE DATABASE with option {other}, which is not known here",
+                        context.at
+                    );
+                    return Err(
+                        Failure::new(FailureKind::Scratch, what).remedy("use embedded scratch")
+                    );
+                }
             }
         }
     }

@@ -96,7 +96,7 @@ fn databases() {
             "CREATE DATABASE \"…1\" WITH TEMPLATE = template0;",
         ),
         ("CREATE DATABASE app_db OWNER = bystander;", "Unsafe"),
-        ("CREATE DATABASE app_db SURPRISE = 1;", "Unsafe"),
+        ("CREATE DATABASE app_db SURPRISE = 1;", "Scratch"),
         ("CREATE DATABASE postgres;", "skip"),
         ("CREATE DATABASE bystander;", "Unsafe"),
         (
