@@ -38,6 +38,7 @@
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
 //! | how does one table come back? | [`restore::table`] |
 //! | what does a drill do? | [`drill`] |
+//! | what does a drill on a server of mine touch? | [`restore::given`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |

@@ -129,6 +129,19 @@ pub struct Collector {
     pub nameless: Option<&'static str>,
     database: String,
     encoding: String,
+    /// The name of the one database there is, whatever the dump calls it.
+    within: Option<String>,
+}
+
+impl Collector {
+    /// One for a dump of a single database that is known by another name than the dump's; of any dump, if none is given.
+    pub fn within(database: Option<String>) -> Self {
+        Self {
+            database: database.clone().unwrap_or_default(),
+            within: database,
+            ..Self::default()
+        }
+    }
 }
 
 impl Sink for Collector {
@@ -137,7 +150,8 @@ impl Sink for Collector {
             Event::Meta { line, .. } => {
                 if let Meta::Connect(name) = meta::parse(line) {
                     let is_nameless = self.nameless == Some(name.as_str());
-                    self.database = if is_nameless { String::new() } else { name };
+                    let known = if is_nameless { String::new() } else { name };
+                    self.database = self.within.clone().unwrap_or(known);
                     self.encoding.clear();
                 }
             }

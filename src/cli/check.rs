@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::args::Args;
 use super::{Verb, blocking, context, ended, render, terminal};
-use crate::config::{self, Server};
+use crate::config::{self, ScratchServer, Server};
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::binaries;
 use crate::pg::connect::Target;
 use crate::pg::fence;
 use crate::pg::live;
 use crate::pg::version::Version;
+use crate::restore::given;
 use crate::store;
 
 /// One thing looked at.
@@ -97,17 +98,87 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
             "pg_dumpall",
             dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
         ));
-        let configured = server.pg_bin.clone();
-        let scratch = blocking(move || binaries::for_server(version, configured.as_deref())).await;
-        items.push(judged(server, "scratch server", scratch.map(describe)));
+        if server.drill.server.is_none() {
+            let configured = server.pg_bin.clone();
+            let scratch =
+                blocking(move || binaries::for_server(version, configured.as_deref())).await;
+            items.push(judged(server, "scratch server", scratch.map(describe)));
+        }
     }
+    match &server.drill.server {
+        None => items.push(good(
+            &server.name,
+            "fence of the scratch server",
+            fence::possible().describe().to_owned(),
+        )),
+        Some(named) => scratch_server(server, named, known, items).await,
+    }
+    items.push(judged(server, "directory", writable(&server.directory)));
+    items.push(judged(server, "free space", room(&server.directory)));
+}
+
+/// The server that is named to drill on, and what a person should know of it.
+async fn scratch_server(
+    server: &Server,
+    named: &ScratchServer,
+    source: Option<Version>,
+    items: &mut Vec<Item>,
+) {
+    let target = match Target::resolve(&named.connection) {
+        Ok(target) => target,
+        Err(failure) => return items.push(judged(server, "scratch server", Err(failure))),
+    };
+    let found = match given::look(&target).await {
+        Ok(found) => found,
+        Err(failure) => return items.push(judged(server, "scratch server", Err(failure))),
+    };
+    let fit = found
+        .check(&target, named.superuser_allowed)
+        .and_then(|()| {
+            found.takes(
+                &target,
+                source.map(|version| version.to_string()).as_deref(),
+            )?;
+            Ok(format!("{target}, PostgreSQL {}", found.version_text))
+        });
+    items.push(judged(server, "scratch server", fit));
     items.push(good(
         &server.name,
         "fence of the scratch server",
-        fence::possible().describe().to_owned(),
+        format!("none: {}", given::without_fence(&target, &found)),
     ));
-    items.push(judged(server, "directory", writable(&server.directory)));
-    items.push(judged(server, "free space", room(&server.directory)));
+    let mut note = |text: &str| {
+        items.push(good(&server.name, "note", text.to_owned()));
+    };
+    if found.superuser {
+        note(
+            "the user to drill as is a superuser: a dump is code that runs with its rights, and could change anything there; \
+             use one with CREATEDB and CREATEROLE only",
+        );
+    }
+    if is_the_same(server, &target).await {
+        note(
+            "drills run on the server that is backed up: names keep them apart from everything else there, but they are load, \
+             and need as much room again as the databases have",
+        );
+    }
+}
+
+/// Whether both are one instance: by address, or by what initdb wrote into it.
+async fn is_the_same(server: &Server, scratch: &Target) -> bool {
+    let Ok(source) = Target::resolve(&server.connection) else {
+        return false;
+    };
+    if given::same_address(&source, scratch) {
+        return true;
+    }
+    match (
+        given::identity(&source).await,
+        given::identity(scratch).await,
+    ) {
+        (Some(source), Some(scratch)) => source == scratch,
+        _ => false,
+    }
 }
 
 fn describe(found: binaries::Binaries) -> String {

@@ -141,10 +141,21 @@ pub struct Drill {
     pub timeout: Duration,
     /// Whether to refuse to drill where the scratch server cannot be fenced in fully.
     pub fence_required: bool,
+    /// A server to drill on, in place of one of our own.
+    pub server: Option<ScratchServer>,
     /// Questions to ask of the restored databases.
     pub checks: Vec<Check>,
     /// Tables whose newest row must not be old.
     pub freshness: Vec<Freshness>,
+}
+
+/// A server to drill on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScratchServer {
+    /// How to reach it.
+    pub connection: Connection,
+    /// Whether a drill may run there although the user is a superuser.
+    pub superuser_allowed: bool,
 }
 
 /// A question to ask of a restored database.
@@ -299,6 +310,7 @@ impl Default for Drill {
             schedule: None,
             timeout: Duration::from_secs(4 * 3600),
             fence_required: false,
+            server: None,
             checks: Vec::new(),
             freshness: Vec::new(),
         }

@@ -145,6 +145,8 @@ pub(super) struct Drill {
     pub(super) timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) scratch: Option<Spanned<Scratch>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) scratch_superuser: Option<Text>,
     #[serde(default)]
     pub(super) checks: Option<Vec<Spanned<Check>>>,
     #[serde(default)]
@@ -158,7 +160,8 @@ pub(super) enum Scratch {
     Embedded,
     /// The embedded one, with a word on its fence.
     Fence(Fence),
-    Server(IgnoredAny),
+    /// Databases on a server that others use too.
+    Server(Box<Connection>),
     Pod(IgnoredAny),
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::raw::{self, Text};
 use super::{
     Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Objectives,
-    PasswordSource, Retention, Server, SslMode,
+    PasswordSource, Retention, ScratchServer, Server, SslMode,
 };
 use scalar::{
     Resolved, Section, absolute, address, duration, duration_or, filled, schedule, server_name,
@@ -213,22 +213,7 @@ fn retention(section: &Section, raw: &raw::Retention) -> Resolved<Retention> {
 }
 
 fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
-    if let Some(scratch) = &raw.scratch {
-        let word = match scratch.value {
-            raw::Scratch::Embedded | raw::Scratch::Fence(raw::Fence::Required) => None,
-            raw::Scratch::Server(_) => Some("server"),
-            raw::Scratch::Pod(_) => Some("pod"),
-        };
-        if let Some(word) = word {
-            let what = format!("\"{word}\" is not supported by this version");
-            return Err(section.problem(
-                "scratch",
-                scratch.referenced.line(),
-                what,
-                "use embedded",
-            ));
-        }
-    }
+    let given = scratch_server(section, raw)?;
     let listed = |key: &str, index: usize, line: u64| Section {
         path: format!("{}.{key}[{index}]", section.path),
         line,
@@ -246,6 +231,7 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
     let scratch = raw.scratch.as_ref().map(|scratch| &scratch.value);
     Ok(Drill {
         fence_required: matches!(scratch, Some(raw::Scratch::Fence(raw::Fence::Required))),
+        server: given,
         schedule: schedule(
             section,
             raw.schedule.as_ref(),
@@ -261,6 +247,53 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
         checks,
         freshness: fresh,
     })
+}
+
+/// The server to drill on, where one is named. It is named in full: what is left out is not to mean another server's.
+fn scratch_server(section: &Section, raw: &raw::Drill) -> Resolved<Option<ScratchServer>> {
+    let inner = section.inner("scratch").inner("server");
+    let connection = match &raw.scratch {
+        None => None,
+        Some(typed) => match &typed.value {
+            raw::Scratch::Embedded | raw::Scratch::Fence(raw::Fence::Required) => None,
+            raw::Scratch::Server(connection) => Some((typed.referenced.line(), connection)),
+            raw::Scratch::Pod(_) => {
+                let what = "\"pod\" is not supported by this version";
+                let line = typed.referenced.line();
+                return Err(section.problem("scratch", line, what, "use embedded"));
+            }
+        },
+    };
+    let superuser = raw.scratch_superuser.as_ref().map(|typed| {
+        let refusal = |what| {
+            section.bad(
+                "scratch_superuser",
+                typed,
+                what,
+                "write allowed, beside scratch: { server: { … } }, or leave it out",
+            )
+        };
+        match (typed.value.as_str(), &connection) {
+            ("allowed", Some(_)) => Ok(true),
+            ("refused", Some(_)) => Ok(false),
+            (_, None) => Err(refusal("there is no scratch.server")),
+            _ => Err(refusal("neither allowed nor refused")),
+        }
+    });
+    let superuser_allowed = superuser.transpose()?.unwrap_or(false);
+    let Some((line, typed)) = connection else {
+        return Ok(None);
+    };
+    for (key, given) in [("host", &typed.host), ("user", &typed.user)] {
+        if given.is_none() {
+            let what = "is missing: a server to drill on is named by host and user";
+            return Err(inner.problem(key, line, what, "name both"));
+        }
+    }
+    Ok(Some(ScratchServer {
+        connection: self::connection(&inner, typed)?,
+        superuser_allowed,
+    }))
 }
 
 fn required<'a>(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Context;
 use super::plan::Plan;
 use crate::config;
+use crate::drill;
 use crate::error::Result;
 use crate::ledger::Job;
 use crate::outcome::Progress;
@@ -56,6 +57,7 @@ pub(super) async fn run(
         task.context.shared.write(|snapshot| snapshot.loaded = true);
         tracing::info!("ready");
     }
+    drill::sweep(&task.server).await;
     while !task.context.stop.is_draining() {
         let now = task.context.clock.now();
         if let Some(job) = plan.due(now) {

@@ -21,6 +21,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
+use super::place::Place;
 use super::report::{Check, CheckKind, CheckStatus, Report};
 use crate::catalog::{Catalog, Database};
 use crate::config;
@@ -28,7 +29,6 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::{ServerError, Session};
-use crate::pg::scratch::Scratch;
 use tally::Tally;
 
 /// How long looking through all btree indexes may take, and the same for the columns of all sequences. A drill is there
@@ -46,7 +46,7 @@ const FIRST_OF_USERS: u32 = 16_384;
 pub(super) struct Drilled<'a> {
     pub(super) expected: &'a Catalog,
     pub(super) manifest: Option<&'a Manifest>,
-    pub(super) scratch: &'a Scratch,
+    pub(super) scratch: Place<'a>,
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) progress: &'a Progress,
 }
@@ -98,7 +98,7 @@ struct Restored<'a> {
     session: Session,
     progress: &'a Progress,
     /// Our superuser's name, which no dump contains.
-    own_name: &'a str,
+    own_name: String,
 }
 
 /// An answer, or why the server gives none.
@@ -128,7 +128,7 @@ impl<'a> Restored<'a> {
             database,
             session: drilled.scratch.target().session(&database.name).await?,
             progress: drilled.progress,
-            own_name: &drilled.scratch.target().user,
+            own_name: drilled.scratch.target().user.clone(),
         })
     }
 

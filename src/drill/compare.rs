@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
+use super::place::Place;
 use super::report::{CheckStatus, Report, SAME_MAJOR};
 use super::session;
 use crate::catalog::diff::{Difference, ObjectKind, compare_database};
@@ -12,7 +13,6 @@ use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::ServerError;
 use crate::pg::measure;
-use crate::pg::scratch::Scratch;
 use crate::pg::version::Version;
 
 /// Databases read at once, and sessions that read each.
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 2;
 pub(super) async fn all(
     expected: &Catalog,
     manifest: Option<&Manifest>,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
@@ -55,7 +55,7 @@ pub(super) async fn all(
 async fn one<'a>(
     expected: &'a Database,
     manifest: Option<&Manifest>,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     progress: &Progress,
 ) -> Result<(&'a Database, Database)> {
     let settings = manifest.and_then(|manifest| manifest.session(&expected.name));
@@ -147,7 +147,7 @@ fn say_when_majors_differ(expected: &Catalog, report: &mut Report) {
     }
 }
 
-async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Result<()> {
+async fn roles(expected: &Catalog, scratch: &Place<'_>, report: &mut Report) -> Result<()> {
     if expected.kind == DumpKind::Database {
         // It has none, which was said.
         return Ok(());
@@ -169,7 +169,7 @@ async fn roles(expected: &Catalog, scratch: &Scratch, report: &mut Report) -> Re
     let missing: Vec<_> = expected
         .roles
         .iter()
-        .filter(|role| !there.contains(*role))
+        .filter(|role| !there.contains(scratch.role(role)))
         .cloned()
         .collect();
     if missing.is_empty() {

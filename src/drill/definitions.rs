@@ -3,20 +3,23 @@
 //! statements' form may change between major versions; across them the check is not done, and said to be so.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::place::Place;
 use super::report::{CheckStatus, Report};
 use super::single;
 use crate::catalog::Catalog;
 use crate::catalog::definitions::{Collector, Definitions};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
-use crate::pg::binaries::Binaries;
+use crate::pg::binaries::{self, Binaries};
 use crate::pg::connect::ServerError;
 use crate::pg::dump;
 use crate::pg::process::{How, Program};
 use crate::pg::scratch::Scratch;
 use crate::pg::version::Version;
+use crate::restore::given::Given;
 use crate::sql::scanner::Scanner;
 
 const NAME: &str = "owners and grants";
@@ -66,7 +69,9 @@ pub(super) async fn check(
         progress.clone(),
     );
     let nameless = single::nameless(expected);
-    let work = tokio::task::spawn_blocking(move || of_server(&program, nameless, &progress));
+    let mut collector = Collector::default();
+    collector.nameless = nameless;
+    let work = tokio::task::spawn_blocking(move || of_program(&program, collector, &progress));
     let mut there = work.await.map_err(|error| {
         Failure::new(FailureKind::Io, "compare definitions: a thread broke").because(error)
     })??;
@@ -79,9 +84,84 @@ pub(super) async fn check(
             Some(_) => "",
             None => &database.name,
         };
-        add_large_objects(scratch, &database.name, scope, &mut there).await?;
+        add_large_objects(&Place::Embedded(scratch), &database.name, scope, &mut there).await?;
     }
-    let missing = wanted.missing_from(&there);
+    say(wanted, &there, report);
+    Ok(())
+}
+
+/// The same on a server that was named: every database by itself, under its name there. A role's rights, settings and
+/// memberships are not among what is dumped of a database.
+pub(super) async fn check_on_server(
+    wanted: &Definitions,
+    expected: &Catalog,
+    given: &Given,
+    configured: Option<PathBuf>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let version = given.server().version;
+    let found =
+        tokio::task::spawn_blocking(move || binaries::for_dump(version, configured.as_deref()));
+    let tool = expected
+        .tool_version
+        .as_deref()
+        .and_then(Version::from_text);
+    let why = match (found.await, tool) {
+        (Ok(Ok(found)), Some(tool)) if tool.major == found.version.major => {
+            match of_databases(&found, expected, given, progress).await {
+                Ok(there) => {
+                    say(wanted, &there, report);
+                    return Ok(());
+                }
+                Err(failure) if failure.kind() == FailureKind::Cancelled => return Err(failure),
+                Err(failure) => failure.sentence(),
+            }
+        }
+        (Ok(Ok(found)), tool) => format!(
+            "dumped by {}, read back with {}: the texts cannot be compared",
+            tool.map_or_else(|| "an unknown version".to_owned(), |tool| tool.to_string()),
+            found.version
+        ),
+        (Ok(Err(failure)), _) => failure.sentence(),
+        (Err(error), _) => error.to_string(),
+    };
+    report.check(NAME, CheckStatus::NotDone, why);
+    Ok(())
+}
+
+async fn of_databases(
+    binaries: &Binaries,
+    expected: &Catalog,
+    given: &Given,
+    progress: &Progress,
+) -> Result<Definitions> {
+    let mut there = Definitions::default();
+    for database in &expected.databases {
+        let here = given.target().database_named(&database.name)?;
+        let program = dump::definitions_of(binaries, given.target(), &here, DEADLINE)?;
+        let (name, progress) = (database.name.clone(), progress.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            of_program(&program, Collector::within(Some(name)), &progress)
+        });
+        there.extend(work.await.map_err(|error| {
+            Failure::new(FailureKind::Io, "compare definitions: a thread broke").because(error)
+        })??);
+        if database.large_objects.count > 0 {
+            add_large_objects(
+                &Place::Given(given),
+                &database.name,
+                &database.name,
+                &mut there,
+            )
+            .await?;
+        }
+    }
+    Ok(there)
+}
+
+fn say(wanted: &Definitions, there: &Definitions, report: &mut Report) {
+    let missing = wanted.missing_from(there);
     match missing.first() {
         None => report.check(
             NAME,
@@ -100,11 +180,10 @@ pub(super) async fn check(
             report.check(NAME, CheckStatus::Failed, detail);
         }
     }
-    Ok(())
 }
 
 async fn add_large_objects(
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     database: &str,
     scope: &str,
     there: &mut Definitions,
@@ -125,16 +204,15 @@ async fn add_large_objects(
     Ok(())
 }
 
-fn of_server(
+/// What a dump program writes.
+fn of_program(
     program: &Program,
-    nameless: Option<&'static str>,
+    mut collector: Collector,
     progress: &Progress,
 ) -> Result<Definitions> {
     let failed = |error| Failure::io(format!("run {}", program.path.display()), error);
     let mut running = program.start().map_err(failed)?;
     let mut scanner = Scanner::new(STATEMENT_LIMIT);
-    let mut collector = Collector::default();
-    collector.nameless = nameless;
     let mut buffer = vec![0; 64 * 1024];
     if let Some(mut stdout) = running.stdout() {
         loop {
@@ -152,7 +230,8 @@ fn of_server(
         return Err(Failure::new(
             FailureKind::Scratch,
             format!(
-                "dump the restored definitions: pg_dumpall {} and said: {said}",
+                "dump the restored definitions: {} {} and said: {said}",
+                program.path.display(),
                 ended.how
             ),
         ));

@@ -4,14 +4,17 @@
 //! server), *restore* (strict), *compare* (every table's rows and content, sequences, large objects), *definitions*
 //! (every object by name, settings, extensions, roles, owners and grants), *checks* (is it sound in itself, does it hold what the configuration expects), *cleanup*
 //! (nothing is left, and that is checked). `passed` means that all of them were done; what could not run is an error,
-//! never a pass. The report is kept beside the ledger, where there is one, as JSON and as a page for people.
+//! never a pass. Where the configuration names a server to drill on, the same is done in scratch databases of that one
+//! ([`on_server`]). The report is kept beside the ledger, where there is one, as JSON and as a page for people.
 
 mod checks;
 mod compare;
 mod definitions;
 mod extensions;
 mod objects;
+mod on_server;
 mod page;
+mod place;
 mod report;
 mod scope;
 mod session;
@@ -36,8 +39,11 @@ use crate::pg::scratch::{self, Scratch};
 use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::cluster::{self, Job as Restoring, Only};
+use crate::restore::given::Given;
 use crate::store::reports;
 use crate::verify::{self, Checked};
+pub use on_server::sweep;
+use place::Place;
 pub use report::{Check, CheckKind, CheckStatus, Report};
 pub use scope::Scope;
 
@@ -68,8 +74,16 @@ pub async fn run(
     for done in scratch::sweep() {
         info!(job_id = attempt.job_id(), "{done}");
     }
-    let work = Box::pin(attempted(archive, server, options, progress, &mut report));
-    let result = tokio::select! {
+    let mut made = None;
+    let work = Box::pin(attempted(
+        archive,
+        server,
+        options,
+        progress,
+        &mut made,
+        &mut report,
+    ));
+    let mut result = tokio::select! {
         result = work => result,
         () = tokio::time::sleep(server.drill.timeout) => {
             // Threads that still read the archive end at this, not at its end.
@@ -77,6 +91,10 @@ pub async fn run(
             Err(Failure::new(FailureKind::Timeout, format!("drill {}: the time for it was up", archive.display())).remedy("give it more with drill.timeout"))
         }
     };
+    if let Some(given) = made {
+        progress.stage("cleanup", 0);
+        result = on_server::clear(given, &mut report, result).await;
+    }
     report.duration_seconds = attempt.seconds();
     report.finished_at = Utc::now();
     report.result = match &result {
@@ -120,6 +138,7 @@ async fn attempted(
     server: &Server,
     options: Options,
     progress: &Progress,
+    made: &mut Option<Given>,
     report: &mut Report,
 ) -> Result<()> {
     let began = Instant::now();
@@ -137,6 +156,18 @@ async fn attempted(
     let expected = expected(&checked);
     report.dumped_version.clone_from(&expected.server_version);
     can_be_proven(archive, expected)?;
+    if let Some(named) = &server.drill.server {
+        let part = Part {
+            archive,
+            whole: &whole,
+            only,
+            checks: options.scope.checks(&server.drill),
+        };
+        return Box::pin(on_server::attempted(
+            &part, server, named, &checked, made, options, progress, report,
+        ))
+        .await;
+    }
 
     let began = Instant::now();
     progress.stage("prepare", 0);
@@ -272,29 +303,11 @@ async fn prove(
     }
     scratch.begin_reading(binaries.version);
 
-    let began = Instant::now();
-    progress.stage(
-        "compare",
-        expected
-            .databases
-            .iter()
-            .flat_map(|database| &database.tables)
-            .map(|table| table.bytes)
-            .sum(),
-    );
-    compare::all(
-        expected,
-        checked.manifest.as_ref(),
-        scratch,
-        progress,
-        report,
-    )
-    .await?;
-    report.phase("compare", began);
+    compared(checked, Place::Embedded(scratch), progress, report).await?;
 
     let began = Instant::now();
     progress.stage("definitions", 0);
-    objects::check(checked, scratch, report).await?;
+    objects::check(checked, &Place::Embedded(scratch), report).await?;
     if part.only.is_none() {
         settings::check(&checked.catalog, scratch, report).await?;
     }
@@ -309,18 +322,61 @@ async fn prove(
     .await?;
     report.phase("definitions", began);
 
+    asked(part, checked, Place::Embedded(scratch), progress, report).await?;
+    report.verdict()
+}
+
+/// Reads everything back and compares it.
+async fn compared(
+    checked: &Checked,
+    place: Place<'_>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let expected = expected(checked);
+    let began = Instant::now();
+    progress.stage(
+        "compare",
+        expected
+            .databases
+            .iter()
+            .flat_map(|database| &database.tables)
+            .map(|table| table.bytes)
+            .sum(),
+    );
+    compare::all(
+        expected,
+        checked.manifest.as_ref(),
+        &place,
+        progress,
+        report,
+    )
+    .await?;
+    report.phase("compare", began);
+    Ok(())
+}
+
+/// Asks what is asked beyond equality.
+async fn asked(
+    part: &Part<'_>,
+    checked: &Checked,
+    place: Place<'_>,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let expected = expected(checked);
     let began = Instant::now();
     progress.stage("checks", 0);
     let drilled = checks::Drilled {
         expected,
         manifest: checked.manifest.as_ref(),
-        scratch,
+        scratch: place,
         finished_at: report.backup_finished_at,
         progress,
     };
     checks::all(&part.checks, &drilled, report).await?;
     report.phase("checks", began);
-    report.verdict()
+    Ok(())
 }
 
 /// Waits, with the server up, until asked to stop.

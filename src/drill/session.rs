@@ -7,13 +7,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::place::Place;
 use super::report::{CheckStatus, Report};
 use crate::catalog::diff::{Difference, ObjectKind, same_content};
 use crate::catalog::{Catalog, Database, Table};
 use crate::error::Result;
 use crate::outcome::Progress;
 use crate::pg::measure::{self, DependsOn, Reading};
-use crate::pg::scratch::Scratch;
 
 /// Time zones that servers are set to: UTC, and each larger region's. What a server is usually set to comes first.
 const ZONES: [&str; 61] = [
@@ -111,7 +111,7 @@ struct Suspect<'a> {
 /// found becomes "not done".
 pub(super) async fn settle(
     expected: &Catalog,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     progress: &Progress,
     report: &mut Report,
 ) -> Result<()> {
@@ -157,7 +157,7 @@ pub(super) async fn settle(
 /// Whether a mismatch may come from session settings alone: as many rows, and values that depend on them.
 async fn suspect<'a>(
     expected: &'a Catalog,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     difference: &Difference,
 ) -> Result<Option<(&'a Database, &'a Table, DependsOn)>> {
     let same_rows = difference.expected.split(',').next() == difference.actual.split(',').next();
@@ -182,7 +182,7 @@ async fn suspect<'a>(
 /// The settings under which a table reads as in the dump.
 async fn settings_of(
     suspect: &Suspect<'_>,
-    scratch: &Scratch,
+    scratch: &Place<'_>,
     first: Option<Settings>,
     budget: Duration,
     progress: &Progress,

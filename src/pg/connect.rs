@@ -1,8 +1,10 @@
 //! Sessions on a server: what libpq's defaults make of a connection, the password, TLS, and who owns the task behind it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -41,12 +43,19 @@ pub struct Target {
     connect_timeout: Duration,
     /// Settings of each session, which win over those of databases and roles.
     options: String,
+    /// The databases that may be entered, by the names they are asked for; none where all may.
+    only: Option<Arc<BTreeMap<String, String>>>,
 }
 
 /// What a database's own settings must not do to us in a server of ours: make it read-only, have us act as someone else,
 /// ask for libraries that are not here, or give us less time than it takes.
 const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= \
      -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
+/// The same as far as a role may set it that is no superuser.
+const ORDINARY_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c local_preload_libraries= \
+     -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 \
+     -c synchronous_commit=off";
 
 /// The same for settings that came later: triggers on login and on DDL, and a limit for whole transactions.
 const OPTIONS_SINCE_17: &str = " -c transaction_timeout=0 -c event_triggers=off";
@@ -142,6 +151,7 @@ impl Target {
                 .connect_timeout
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
             options: String::new(),
+            only: None,
         })
     }
 
@@ -158,6 +168,7 @@ impl Target {
             sslrootcert: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             options: OWN_SERVER_OPTIONS.to_owned(),
+            only: None,
         }
     }
 
@@ -186,6 +197,40 @@ impl Target {
         let mut target = self.clone();
         target.options = format!("{OWN_SERVER_OPTIONS} -c synchronous_commit=off");
         target
+    }
+
+    /// The same for scratch databases of a server that others use, whose user need not be a superuser. That server is of
+    /// version 15 or newer.
+    #[must_use]
+    pub fn for_scratch_databases(&self, version: Version) -> Self {
+        let mut target = self.clone();
+        ORDINARY_OPTIONS.clone_into(&mut target.options);
+        if version.major >= 17 {
+            target.options.push_str(" -c transaction_timeout=0");
+        }
+        target
+    }
+
+    /// The same, confined to some of the server's databases: `names` gives what each is called there by the name it is
+    /// asked for. No session is opened in any other.
+    #[must_use]
+    pub fn confined(&self, names: BTreeMap<String, String>) -> Self {
+        let mut target = self.clone();
+        target.only = Some(Arc::new(names));
+        target
+    }
+
+    /// What a database is called on the server.
+    pub fn database_named(&self, name: &str) -> Result<String> {
+        let Some(only) = &self.only else {
+            return Ok(name.to_owned());
+        };
+        only.get(name).cloned().ok_or_else(|| {
+            Failure::new(
+                FailureKind::Scratch,
+                format!("connect to database {name} as {self}: it is none of ours"),
+            )
+        })
     }
 
     /// The same with a password that was typed.
@@ -279,12 +324,13 @@ impl Target {
 
     /// Opens a session in a database.
     pub async fn session(&self, database: &str) -> Result<Session> {
+        let on = self.database_named(database)?;
         let mut config = Config::new();
         config
             .host(&self.host)
             .port(self.port)
             .user(&self.user)
-            .dbname(database)
+            .dbname(&on)
             .application_name("pgvigil")
             .options(&self.options)
             .connect_timeout(self.connect_timeout)
@@ -297,7 +343,7 @@ impl Target {
                     tokio_postgres::config::SslMode::Require
                 }
             });
-        if let Some(password) = self.password_for(database)? {
+        if let Some(password) = self.password_for(&on)? {
             config.password(password);
         }
         let connecting = async {

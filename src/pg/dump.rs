@@ -25,6 +25,25 @@ pub fn definitions(binaries: &Binaries, target: &Target, deadline: Duration) -> 
     Ok(dumpall(binaries, target, deadline)?.args(["--schema-only"]))
 }
 
+/// `pg_dump --schema-only --create` of one database.
+pub fn definitions_of(
+    binaries: &Binaries,
+    target: &Target,
+    database: &str,
+    deadline: Duration,
+) -> Result<Program> {
+    let mut program = Program::new(binaries.program("pg_dump"), deadline).args([
+        "--schema-only",
+        "--create",
+        "--no-password",
+    ]);
+    program.environment.extend(target.environment()?);
+    program
+        .environment
+        .push(("PGDATABASE".to_owned(), database.into()));
+    Ok(program)
+}
+
 /// `pg_dump --clean --if-exists --create` of one database, or of some of its tables without the statements that make the
 /// database: what is about to be replaced, as it is now.
 pub fn dump(

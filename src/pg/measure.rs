@@ -12,6 +12,7 @@ use futures_util::{FutureExt, StreamExt, pin_mut};
 use tokio_postgres::error::SqlState;
 
 use super::connect::{ServerError, Session, Target};
+use super::large_objects;
 use crate::catalog::hash::RowHasher;
 use crate::catalog::large_objects::LargeObjectHasher;
 use crate::catalog::{Database, LargeObjects, Sequence, Table};
@@ -136,7 +137,12 @@ pub async fn database(
             .sequences
             .extend(measure_sequence(&reading.session, sequence).await?);
     }
-    actual.large_objects = measure_large_objects(&reading.session).await?;
+    let session = &reading.session;
+    actual.large_objects = if large_objects::may_read_table(session).await? {
+        measure_large_objects(session).await?
+    } else {
+        large_objects::by_calls(session, progress).await?
+    };
     reading.close().await;
     Ok(actual)
 }

@@ -11,6 +11,7 @@ mod claim;
 pub mod connect;
 pub mod dump;
 pub mod fence;
+mod large_objects;
 pub mod live;
 pub mod locale;
 pub mod measure;

@@ -181,7 +181,7 @@ impl Job<'_> {
             })
             .collect();
         let done: Vec<Restored> = stream::iter(parts)
-            .buffer_unordered(self.jobs.max(1))
+            .buffer_unordered(policy.databases_at_once(self.jobs).max(1))
             .try_collect()
             .await?;
         for part in done {

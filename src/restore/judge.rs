@@ -9,8 +9,10 @@ use crate::error::FailureKind;
 pub(super) enum Blame {
     /// A scratch server of ours.
     Scratch,
-    /// A server that was named.
+    /// A server that was named to be restored into.
     Target,
+    /// A server that was named to drill on, where ours are ordinary rights and other names.
+    Given,
 }
 
 impl Blame {
@@ -20,7 +22,7 @@ impl Blame {
             return (
                 FailureKind::Scratch,
                 match self {
-                    Self::Scratch => {
+                    Self::Scratch | Self::Given => {
                         "the scratch server ended or cannot be reached: look at memory and disk space, and drill again"
                     }
                     Self::Target => {
@@ -32,9 +34,14 @@ impl Blame {
         let class = code.code().get(..2).unwrap_or("");
         let message = error.as_db_error().map_or("", |error| error.message());
         let of = |scratch, target| match self {
-            Self::Scratch => scratch,
+            Self::Scratch | Self::Given => scratch,
             Self::Target => target,
         };
+        if self == Self::Given
+            && let Some(remedy) = not_on_a_given_server(code, message)
+        {
+            return (FailureKind::Scratch, remedy);
+        }
         match class {
             "53" | "57" | "58" | "08" | "XX" if !message.contains("extension") => (
                 FailureKind::Scratch,
@@ -91,5 +98,19 @@ impl Blame {
                 "this backup does not restore: keep an older proven one and take a new one",
             ),
         }
+    }
+}
+
+/// What speaks neither against the backup nor against the server: that we are not a superuser there, and that databases,
+/// roles and tablespaces of the dump are not there under their own names.
+fn not_on_a_given_server(code: &SqlState, message: &str) -> Option<&'static str> {
+    let names = ["role \"", "database \"", "tablespace \""];
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        Some("this needs a superuser, so it cannot be proven on that server: use embedded scratch")
+    } else if message.contains("does not exist") && names.iter().any(|name| message.contains(name))
+    {
+        Some("on that server the dump's databases and roles have other names: use embedded scratch")
+    } else {
+        None
     }
 }

@@ -19,6 +19,9 @@ use crate::sql::name::quote_qualified;
 use crate::sql::scanner::Position;
 use crate::sql::statement;
 
+/// Bytes of COPY data in one message.
+const MESSAGE: usize = 64 * 1024;
+
 /// A session in one database.
 pub(super) struct Lane {
     session: Session,
@@ -70,15 +73,28 @@ impl Lane {
 
     /// Runs one statement; false where something else was done that serves.
     pub(super) async fn execute(&self, text: &str, at: Position) -> Result<bool> {
-        let Err(error) = self.session.execute_typed(text, &[]).await else {
-            return Ok(true);
-        };
-        let mut surroundings = self.surroundings.lock().await;
-        if surroundings.otherwise(&self.session, text, &error).await {
-            return Ok(false);
+        self.execute_unless(text, at, |_| false).await
+    }
+
+    /// The same; gives whether it was run. An error is passed over where `excused` says so of its SQLSTATE.
+    pub(super) async fn execute_unless(
+        &self,
+        text: &str,
+        at: Position,
+        excused: impl Fn(&str) -> bool,
+    ) -> Result<bool> {
+        match self.session.execute_typed(text, &[]).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code().is_some_and(|code| excused(code.code())) => Ok(false),
+            Err(error) => {
+                let mut surroundings = self.surroundings.lock().await;
+                if surroundings.otherwise(&self.session, text, &error).await {
+                    return Ok(false);
+                }
+                drop(surroundings);
+                Err(self.failed(text, at, &error).await)
+            }
         }
-        drop(surroundings);
-        Err(self.failed(text, at, &error).await)
     }
 
     /// The same, telling a deadlock from other errors: with several sessions at work it is not the dump's fault.
@@ -169,7 +185,12 @@ impl Lane {
             if let Some(hasher) = &mut hasher {
                 hasher.feed(&piece);
             }
-            sink.send(piece).await?;
+            // In messages that stay in the processor's cache until the server has read them.
+            let mut piece = piece;
+            while !piece.is_empty() {
+                let message = piece.split_to(MESSAGE.min(piece.len()));
+                sink.send(message).await?;
+            }
             progress.add(bytes);
         }
         let count = sink.as_mut().finish().await?;
@@ -189,7 +210,7 @@ impl Lane {
         };
         let here = match self.blame {
             Blame::Scratch => self.surroundings.lock().await.judge(&self.database, error),
-            Blame::Target => None,
+            Blame::Target | Blame::Given => None,
         };
         let (kind, remedy) = here.unwrap_or_else(|| {
             let (kind, remedy) = self.blame.judge(error);

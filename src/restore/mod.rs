@@ -17,6 +17,7 @@
 //! file is read once from its beginning; only its indexes and constraints are built side by side.
 
 pub mod cluster;
+pub mod given;
 mod judge;
 mod lane;
 mod memberships;

@@ -43,6 +43,26 @@ pub(super) trait Policy: Send + Sync {
 
     /// Hears that a statement about something that the server shares was run.
     fn was_run(&self, _reach: &Reach) {}
+
+    /// What to run of a statement about things inside of a database whose bytes have no Unicode form.
+    fn judge_bytes(&self, text: &[u8], _at: Position) -> Result<Vec<u8>> {
+        Ok(text.to_owned())
+    }
+
+    /// What to run first in a database that the dump connects to.
+    fn prelude(&self, _name: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Whether the restore goes on although the server refused a statement with this SQLSTATE.
+    fn excuses(&self, _text: &str, _code: &str) -> bool {
+        false
+    }
+
+    /// How many databases may be restored side by side, where `jobs` sessions may work at once.
+    fn databases_at_once(&self, jobs: usize) -> usize {
+        jobs
+    }
 }
 
 /// A statement that is never run.

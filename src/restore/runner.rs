@@ -162,7 +162,11 @@ impl<'a> Runner<'a> {
         self.passing_over = on.is_none();
         if let Some(on) = on {
             self.crew.on = on;
-            self.main = Some(self.crew.lane().await?);
+            let main = self.crew.lane().await?;
+            for statement in self.policy.prelude(name)? {
+                main.execute(&statement, Position::default()).await?;
+            }
+            self.main = Some(main);
         }
         Ok(())
     }
@@ -210,7 +214,8 @@ impl<'a> Runner<'a> {
         self.restored.statements += 1;
         if reach != Reach::Here {
             self.settle().await?;
-            if self.maintenance.execute(&text, at).await? {
+            let excused = |code: &str| self.policy.excuses(&text, code);
+            if self.maintenance.execute_unless(&text, at, excused).await? {
                 self.defined(&text);
             }
             self.policy.was_run(&reach);
@@ -235,7 +240,8 @@ impl<'a> Runner<'a> {
                 if !data {
                     self.settle().await?;
                 }
-                if self.lane().execute(&text, at).await? {
+                let excused = |code: &str| self.policy.excuses(&text, code);
+                if self.lane().execute_unless(&text, at, excused).await? {
                     self.defined(&text);
                 }
                 Ok(())
@@ -265,7 +271,7 @@ impl<'a> Runner<'a> {
             ));
         }
         self.restored.statements += 1;
-        let text = as_bytes(text);
+        let text = as_bytes(&self.policy.judge_bytes(text, at)?);
         self.settle().await?;
         self.lane().execute(&text, at).await?;
         self.defined(&text);

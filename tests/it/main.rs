@@ -12,6 +12,7 @@ mod backup_faults;
 mod broken_backups;
 mod cli;
 mod crash;
+mod drill_on_server;
 mod drill_proof;
 mod drill_scope;
 mod extract;

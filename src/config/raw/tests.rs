@@ -140,7 +140,7 @@ fn checks_and_freshness_are_read() {
 }
 
 /// What is wrong inside of one server, and what the message must say.
-const WRONG_IN_SERVER: [(&str, &str); 43] = [
+const WRONG_IN_SERVER: [(&str, &str); 47] = [
     ("colour: blue", "unknown field `colour`"),
     (
         "backup: { shedule: x }",
@@ -216,7 +216,23 @@ const WRONG_IN_SERVER: [(&str, &str); 43] = [
     ("verify: { schedule: often }", "verify.schedule: \"often\""),
     (
         "drill: { scratch: { server: { host: x } } }",
-        "drill.scratch: \"server\" is not supported by this version; use embedded",
+        "drill.scratch.server.user: is missing: a server to drill on is named by host and user",
+    ),
+    (
+        "drill: { scratch: { server: { host: x, user: y, password: z } } }",
+        "drill.scratch.server.password: secrets do not belong",
+    ),
+    (
+        "drill: { scratch: { server: { host: x, user: y, fast: true } } }",
+        "unknown field `fast`",
+    ),
+    (
+        "drill: { scratch: { server: { host: x, user: y } }, scratch_superuser: maybe }",
+        "drill.scratch_superuser: \"maybe\": neither allowed nor refused",
+    ),
+    (
+        "drill: { scratch_superuser: allowed }",
+        "drill.scratch_superuser: \"allowed\": there is no scratch.server",
     ),
     (
         "drill: { scratch: { pod: {} } }",
@@ -369,4 +385,22 @@ fn a_fence_can_be_required() {
     };
     assert!(of("{ fence: required }"));
     assert!(!of("embedded"));
+}
+
+#[test]
+fn a_server_can_be_named_to_drill_on() {
+    let of = |drill: &str| {
+        let text = format!("servers:\n  - {{ name: a, directory: /b, drill: {{ {drill} }} }}\n");
+        let config = parse(&text, Path::new("c")).expect("a configuration");
+        config.servers[0].drill.server.clone()
+    };
+    assert_eq!(of("scratch: embedded"), None);
+    let server = "scratch: { server: { host: h, port: 5433, user: u, password_file: /p, sslmode: require } }";
+    let named = of(server).expect("a server");
+    assert!(!named.superuser_allowed);
+    assert_eq!(named.connection.host.as_deref(), Some("h"));
+    assert_eq!(named.connection.port, Some(5433));
+    assert_eq!(named.connection.sslmode, crate::config::SslMode::Require);
+    let named = of(&format!("{server}, scratch_superuser: allowed"));
+    assert!(named.expect("a server").superuser_allowed);
 }

@@ -64,7 +64,7 @@ pub(super) async fn look(
     let (begin, schema) = if there.get(0) {
         (String::new(), quote_identifier(there.get(1)))
     } else {
-        let schema = quote_identifier(restored.own_name);
+        let schema = quote_identifier(&restored.own_name);
         let create =
             format!("create schema {schema}; create extension amcheck with schema {schema};");
         (create, schema)
