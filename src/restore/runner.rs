@@ -361,7 +361,11 @@ impl<'a> Runner<'a> {
             Build::ForeignKey(..) => true,
             Build::Index(_) | Build::Constraint(_) => false,
         };
-        if foreign != self.gathered.foreign_keys || self.gathered.is_full() {
+        // What follows is about indexes before it, and a foreign key may need it: an index of a partitioned table is valid
+        // once all its parts are attached. An index behind a foreign key begins a new run.
+        let after = (foreign && !self.gathered.followers.is_empty())
+            || (!foreign && self.gathered.foreign_keys);
+        if after || self.gathered.is_full() {
             self.settle().await?;
         }
         let bytes = match &build {

@@ -118,15 +118,42 @@ pub(super) struct Loaded {
 struct Locks {
     /// How many tasks use a table together; none: one has it to itself.
     tables: HashMap<TableName, Option<usize>>,
+    /// Indexes and constraints of each table that are not built yet: a foreign key needs those of both its tables.
+    unbuilt: HashMap<TableName, usize>,
 }
 
 impl Locks {
+    /// For these tasks.
+    fn of(tasks: &[Task]) -> Self {
+        let mut locks = Self::default();
+        for task in tasks {
+            if let Work::Build(Build::Index(table) | Build::Constraint(table), _) = &task.work {
+                *locks.unbuilt.entry(table.clone()).or_default() += 1;
+            }
+        }
+        locks
+    }
+
+    /// Says that something was built.
+    fn built(&mut self, build: &Build) {
+        if let Build::Index(table) | Build::Constraint(table) = build
+            && let Some(left) = self.unbuilt.get_mut(table)
+        {
+            *left = left.saturating_sub(1);
+        }
+    }
+
     fn is_free(&self, build: &Build) -> bool {
         let unused = |table| !self.tables.contains_key(table);
         match build {
             Build::Index(table) => self.tables.get(table).is_none_or(Option::is_some),
             Build::Constraint(table) => unused(table),
-            Build::ForeignKey(table, other) => unused(table) && unused(other),
+            Build::ForeignKey(table, other) => {
+                let built = |table| self.unbuilt.get(table).is_none_or(|left| *left == 0);
+                [table, other]
+                    .into_iter()
+                    .all(|table| unused(table) && built(table))
+            }
             Build::Follower => true,
         }
     }
@@ -189,7 +216,7 @@ impl Crew {
     pub(super) async fn run(&self, mut waiting: Vec<Task>) -> Result<Loaded> {
         waiting.sort_by_key(|task| std::cmp::Reverse(task.bytes));
         let mut idle: Vec<Lane> = Vec::new();
-        let mut locks = Locks::default();
+        let mut locks = Locks::of(&waiting);
         let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
         let mut loaded = Loaded::default();
         loop {
@@ -232,6 +259,8 @@ impl Crew {
             if tally.again {
                 task.attempts += 1;
                 waiting.push(task);
+            } else if let Work::Build(build, _) = &task.work {
+                locks.built(build);
             }
         }
         for lane in idle {
@@ -329,5 +358,22 @@ mod tests {
         locks.take(&own);
         locks.give_back(&own);
         assert!(locks.tables.is_empty(), "a table that refers to itself");
+    }
+
+    #[test]
+    fn a_foreign_key_waits_for_what_its_tables_are_to_have() {
+        let constraint = Build::Constraint(table("a"));
+        let key = Build::ForeignKey(table("b"), table("a"));
+        let task = |build: &Build| Task {
+            work: Work::Build(build.clone(), String::new()),
+            bytes: 0,
+            settings: Settings::default(),
+            at: Position::default(),
+            attempts: 0,
+        };
+        let mut locks = Locks::of(&[task(&key), task(&constraint)]);
+        assert!(!locks.is_free(&key) && locks.is_free(&constraint));
+        locks.built(&constraint);
+        assert!(locks.is_free(&key));
     }
 }
