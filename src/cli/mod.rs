@@ -126,7 +126,7 @@ async fn dispatch(args: &Args) -> Verb {
             database,
             table,
         } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
-        Command::Restore(wanted) => restore::run(args, wanted).await,
+        Command::Restore(wanted) => Box::pin(restore::run(args, wanted)).await,
         Command::Check => check::run(args).await,
         Command::Ledger { command } => ledger::run(args, command),
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,

@@ -1,7 +1,6 @@
 //! A drill of a part: one database, or tables of one. It measures how long that restore takes, and proves that much; it is
 //! no proof of the backup.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,7 +9,7 @@ use super::report::{CheckStatus, Report};
 use crate::catalog::{Catalog, Database};
 use crate::config;
 use crate::error::{Failure, FailureKind, Result};
-use crate::restore::cluster::Only;
+use crate::restore::cluster::{Only, Tables};
 use crate::restore::table::Name;
 use crate::restore::table::pattern::Pattern;
 use crate::verify::Checked;
@@ -81,7 +80,7 @@ impl Scope {
         catalog: &mut Catalog,
         name: &str,
         patterns: &[Pattern],
-    ) -> Result<Option<Arc<HashSet<(String, String)>>>> {
+    ) -> Result<Option<Tables>> {
         let there: Vec<_> = catalog.databases.iter().map(Database::label).collect();
         let there = there.join(", ");
         catalog.databases.retain(|database| database.name == name);

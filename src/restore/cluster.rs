@@ -40,13 +40,16 @@ pub struct Job<'a> {
     pub progress: &'a Progress,
 }
 
+/// Tables of a database: (schema, name). Shared by all who load it.
+pub type Tables = Arc<HashSet<(String, String)>>;
+
 /// A part of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Only {
     /// This database.
     pub database: String,
     /// Only the rows of these tables (schema, name), and no foreign key from them to others; none: all.
-    pub tables: Option<Arc<HashSet<(String, String)>>>,
+    pub tables: Option<Tables>,
 }
 
 /// Restores a whole archive into a server that is only there for that, through `target.database`, which no dump has.

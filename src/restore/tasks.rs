@@ -1,7 +1,7 @@
 //! Work of one database that may be done by several sessions at once: tables' rows, then indexes and constraints. The
 //! largest first, because what is begun last decides when the last one ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::cluster::Tables;
 use super::judge::Blame;
 use super::lane::{Copy, Lane, Outcome};
 use super::rows::{Reading, Rows};
@@ -60,7 +61,7 @@ pub(super) struct Crew {
     pub(super) surroundings: Arc<tokio::sync::Mutex<Surroundings>>,
     pub(super) source: Option<Source>,
     /// Only the rows of these tables; none: all.
-    pub(super) only: Option<Arc<HashSet<(String, String)>>>,
+    pub(super) only: Option<Tables>,
     /// Whether what is sent is counted and hashed.
     pub(super) hashing: bool,
     pub(super) progress: Progress,
