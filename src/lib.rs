@@ -36,6 +36,7 @@
 //! | why was this line of a dump misread? | [`sql::scanner`] and its lexer |
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
 //! | what may a dump make us run? | [`sql::statement`], [`restore`] |
+//! | what does a restore onto a server touch? | [`restore::server`], [`sql::reach`] |
 //! | how does one table come back? | [`restore::table`] |
 //! | what does a drill do? | [`drill`] |
 //! | what does a drill on a server of mine touch? | [`restore::given`] |

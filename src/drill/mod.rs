@@ -309,7 +309,7 @@ async fn prove(
     progress.stage("definitions", 0);
     objects::check(checked, &Place::Embedded(scratch), report).await?;
     if part.only.is_none() {
-        settings::check(&checked.catalog, scratch, report).await?;
+        settings::check(&checked.catalog, &restored.unset, scratch, report).await?;
     }
     definitions::check(
         &restored.definitions,

@@ -1,7 +1,7 @@
 //! Are the settings of databases and roles those of the dump? Each is put into the words of the dump's statement and
 //! compared by its fingerprint. A list (`search_path`) is stored as one text and dumped as several; both forms are tried.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::report::{CheckStatus, Report};
 use crate::catalog::Catalog;
@@ -21,8 +21,20 @@ const SETTINGS: &str = "\
       from pg_catalog.pg_db_role_setting s cross join unnest(s.setconfig) c(text) \
       left join pg_catalog.pg_database d on d.oid = s.setdatabase left join pg_catalog.pg_roles r on r.oid = s.setrole";
 
+/// Whether a setting (`lc_messages of database app_db`) is of this parameter.
+fn is_of(name: &str, parameter: &str) -> bool {
+    name.split(' ')
+        .next()
+        .is_some_and(|first| first.trim_matches('"') == parameter)
+}
+
 /// Does the check; its result goes into the report.
-pub(super) async fn check(catalog: &Catalog, scratch: &Scratch, report: &mut Report) -> Result<()> {
+pub(super) async fn check(
+    catalog: &Catalog,
+    unset: &BTreeSet<String>,
+    scratch: &Scratch,
+    report: &mut Report,
+) -> Result<()> {
     let wanted = catalog
         .inventory
         .as_ref()
@@ -43,6 +55,8 @@ pub(super) async fn check(catalog: &Catalog, scratch: &Scratch, report: &mut Rep
     let mut wrong = 0;
     for (name, fingerprint) in wanted {
         let actual = match there.get(name) {
+            // What this machine lacks for it was said.
+            None if unset.iter().any(|parameter| is_of(name, parameter)) => continue,
             None => "nothing",
             Some(forms) if same_words && !forms.contains(fingerprint) => "another value",
             Some(_) => continue,

@@ -120,7 +120,10 @@ impl Job<'_> {
                 runner.close().await
             }
         };
-        restored.lacking = surroundings.lock().await.lacking();
+        let surroundings = surroundings.lock().await;
+        restored.lacking = surroundings.lacking();
+        restored.unset = surroundings.unset();
+        drop(surroundings);
         restored.seconds = began.elapsed().as_secs_f64();
         Ok(restored)
     }

@@ -34,6 +34,8 @@ mod surroundings;
 pub mod table;
 mod tasks;
 
+use std::collections::BTreeSet;
+
 use crate::catalog::definitions::Definitions;
 pub use surroundings::Lacking;
 
@@ -52,6 +54,8 @@ pub struct Restored {
     pub definitions: Definitions,
     /// What this machine lacks, and what was done instead.
     pub lacking: Vec<Lacking>,
+    /// Parameters that this machine cannot set as databases and roles of the dump do.
+    pub unset: BTreeSet<String>,
     /// Rows as they were sent, where that was to be known.
     pub(crate) sent: Vec<tasks::Sent>,
     /// Statements that wait for the end of everything.
@@ -68,5 +72,6 @@ impl Restored {
         self.later.extend(other.later);
         self.sent.extend(other.sent);
         self.lacking.extend(other.lacking);
+        self.unset.extend(other.unset);
     }
 }

@@ -3,7 +3,7 @@
 //! None of it changes a row, so a restore goes on without, and says so. Where an error may come from what was done
 //! instead, it is the drill that could not run, not the backup that is at fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::error::SqlState;
 
@@ -141,6 +141,12 @@ impl Surroundings {
             );
             (FailureKind::Scratch, remedy)
         })
+    }
+
+    /// Parameters that were not set for some database or role, by name.
+    pub(super) fn unset(&self) -> BTreeSet<String> {
+        let name = |setting: &String| setting.split(' ').next().map(str::to_owned);
+        self.settings.iter().filter_map(name).collect()
     }
 
     /// All that was done otherwise.
