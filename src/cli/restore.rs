@@ -93,12 +93,18 @@ impl Begun<'_> {
             compare: (by_default || self.wanted.compare) && !self.wanted.no_compare,
             jobs: self.jobs(),
         };
-        let planning = server::plan(request, &target, &self.progress);
+        let planning = server::plan(request, &target, !self.wanted.dry_run, &self.progress);
         let mut ready = terminal::watch(&self.progress, planning).await?;
         let replaced = ready.replaced();
+        let changes_roles = ready
+            .plan()
+            .items
+            .iter()
+            .any(|item| item.kind == ItemKind::Role && item.action == Action::Change);
         let what = match replaced.as_slice() {
-            [] => None,
-            [only] => Some(safety::What::Database(only.clone())),
+            [] if !changes_roles => None,
+            [only] if !changes_roles => Some(safety::What::Database(only.clone())),
+            // Roles are in a dump of the whole only.
             _ => Some(safety::What::Cluster),
         };
         self.complete(ready.plan_mut(), what.as_ref());

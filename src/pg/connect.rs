@@ -50,7 +50,7 @@ pub struct Target {
 /// What a database's own settings must not do to us in a server of ours: make it read-only, have us act as someone else,
 /// ask for libraries that are not here, or give us less time than it takes.
 const OWN_SERVER_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c session_preload_libraries= \
-     -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+     -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c standard_conforming_strings=on";
 
 /// The same as far as a role may set it that is no superuser.
 const ORDINARY_OPTIONS: &str = "-c default_transaction_read_only=off -c role=none -c local_preload_libraries= \
@@ -193,9 +193,15 @@ impl Target {
     /// The same, for sessions that restore: what is set for databases and roles does not get in their way, and they do not
     /// wait for the disk at every statement. Who makes the last one durable makes all of them so.
     #[must_use]
-    pub fn for_restoring(&self) -> Self {
+    pub fn for_restoring(&self, version: Version) -> Self {
         let mut target = self.clone();
         target.options = format!("{OWN_SERVER_OPTIONS} -c synchronous_commit=off");
+        if version.major >= 14 {
+            target.options.push_str(" -c idle_session_timeout=0");
+        }
+        if version.major >= 17 {
+            target.options.push_str(OPTIONS_SINCE_17);
+        }
         target
     }
 

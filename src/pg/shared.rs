@@ -59,6 +59,10 @@ pub struct SharedDatabase {
     pub allows_connections: bool,
     /// Its comment.
     pub comment: Option<String>,
+    /// Subscriptions in it, which keep it from being dropped.
+    pub subscriptions: u64,
+    /// Whether it belongs to whoever asks, or to a superuser.
+    pub is_ours_or_superusers: bool,
 }
 
 const SERVER: &str = "select r.rolsuper, r.rolcreatedb, r.rolcreaterole, b.rolname, pg_catalog.pg_is_in_recovery() \
@@ -72,7 +76,9 @@ const DATABASES: &str = "select d.datname, \
             from pg_catalog.pg_stat_activity a where a.datid = d.oid and a.pid <> pg_backend_pid() order by 1 limit 5), \
       array(select s.slot_name::text from pg_catalog.pg_replication_slots s where s.database = d.datname order by 1), \
       (select count(*) from pg_catalog.pg_prepared_xacts x where x.database = d.datname), \
-      d.datallowconn, pg_catalog.shobj_description(d.oid, 'pg_database') \
+      d.datallowconn, pg_catalog.shobj_description(d.oid, 'pg_database'), \
+      (select count(*) from pg_catalog.pg_subscription p where p.subdbid = d.oid), \
+      d.datdba = r.oid or exists (select from pg_catalog.pg_roles o where o.oid = d.datdba and o.rolsuper) \
     from pg_catalog.pg_database d, pg_catalog.pg_roles r where r.rolname = current_user";
 
 /// Whether anyone has made anything in a database.
@@ -87,7 +93,12 @@ const IS_EMPTY: &str = "select not exists (select from pg_catalog.pg_namespace w
     and not exists (select from pg_catalog.pg_extension where extname <> 'plpgsql') \
     and not exists (select from pg_catalog.pg_event_trigger) \
     and not exists (select from pg_catalog.pg_publication) \
-    and not exists (select from pg_catalog.pg_foreign_server)";
+    and not exists (select from pg_catalog.pg_foreign_data_wrapper) \
+    and not exists (select from pg_catalog.pg_default_acl) \
+    and not exists (select from pg_catalog.pg_cast where oid >= 16384) \
+    and not exists (select from pg_catalog.pg_collation c join pg_catalog.pg_namespace n on n.oid = c.collnamespace where n.nspname = 'public') \
+    and not exists (select from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace where n.nspname = 'public') \
+    and not exists (select from pg_catalog.pg_ts_config c join pg_catalog.pg_namespace n on n.oid = c.cfgnamespace where n.nspname = 'public')";
 
 fn failed(what: String) -> impl Fn(tokio_postgres::Error) -> Failure {
     move |error| Failure::new(FailureKind::Connect, what.clone()).because(ServerError::from(&error))
@@ -112,6 +123,8 @@ pub async fn look(target: &Target) -> Result<(Session, Shared)> {
                 prepared: count(row, 5),
                 allows_connections: row.get(6),
                 comment: row.get(7),
+                subscriptions: count(row, 8),
+                is_ours_or_superusers: row.get(9),
             };
             (row.get(0), database)
         })

@@ -191,9 +191,12 @@ impl<'a> Runner<'a> {
         }
         if read == Statement::Insert
             && let Some((schema, table)) = build::inserted_table(bytes)
-            && !self.crew.loads(schema.as_deref(), &table)
         {
-            return Ok(());
+            if !self.crew.loads(schema.as_deref(), &table) {
+                return Ok(());
+            }
+            // What it holds now, a COPY must not take away.
+            self.made.remove(&(schema, table));
         }
         let context = Context {
             database: (!self.crew.database.is_empty()).then_some(self.crew.database.as_str()),
@@ -300,7 +303,8 @@ impl<'a> Runner<'a> {
             schema: header.schema.unwrap_or_else(|| "public".to_owned()),
             table: header.table,
             at,
-            fresh: self.made.contains(&table),
+            // A table that is found by search_path cannot be emptied by its name.
+            fresh: table.0.is_some() && self.made.contains(&table),
         };
         Ok((copy, table))
     }

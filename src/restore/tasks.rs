@@ -242,11 +242,15 @@ impl Crew {
                         continue;
                     }
                     Some(ended) = running.next() => ended,
+                    () = self.progress.cancelled() => continue,
                 }
             } else {
-                match running.next().await {
-                    Some(ended) => ended,
-                    None => break,
+                tokio::select! {
+                    ended = running.next() => match ended {
+                        Some(ended) => ended,
+                        None => break,
+                    },
+                    () = self.progress.cancelled() => continue,
                 }
             };
             let mut task = ended.task;

@@ -128,7 +128,11 @@ pub fn setting(text: &[u8]) -> Option<String> {
         if tokens.keywords(&["session", "authorization"]) {
             return Some("session authorization".to_owned());
         }
-        return tokens.next()?.identifier();
+        let mut name = tokens.next()?.identifier()?;
+        while tokens.symbol(b'.') {
+            name = format!("{name}.{}", tokens.next()?.identifier()?);
+        }
+        return Some(name);
     }
     if tokens.keyword("reset") {
         return tokens

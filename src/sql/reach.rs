@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::name::{quote_identifier, quote_literal};
-use super::token::{Token, Tokens};
+use super::token::{Token, Tokens, is_blank};
 
 /// What a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,11 +107,15 @@ fn shared(text: &[u8], mut tokens: Tokens<'_>, verb: Verb) -> Reach {
         tokens.keywords(&["if", "exists"]);
         return named(text, tokens, verb).map_or(Reach::Server, Reach::Tablespace);
     }
+    if verb == Verb::Alter && tokens.peek().is_some_and(|token| token.is("group")) {
+        // Who is in it; not something pg_dumpall writes.
+        return Reach::Server;
+    }
     if !ROLE_WORDS.iter().any(|word| tokens.keyword(word)) {
         return Reach::Here;
     }
     // A user mapping is a foreign server's, and that is inside of a database.
-    if tokens.keyword("mapping") {
+    if is_mapping(&tokens) {
         return Reach::Here;
     }
     tokens.keywords(&["if", "exists"]);
@@ -129,9 +133,41 @@ fn shared(text: &[u8], mut tokens: Tokens<'_>, verb: Verb) -> Reach {
     }
 }
 
+/// `USER MAPPING FOR …`; a role may be called mapping too.
+pub(super) fn is_mapping(tokens: &Tokens<'_>) -> bool {
+    let mut tokens = tokens.clone();
+    tokens.keyword("mapping") && {
+        tokens.keyword("if");
+        tokens.keyword("not");
+        tokens.keyword("exists");
+        tokens.keyword("for")
+    }
+}
+
+/// Whether a name means to the server what it means here. Bare words that stand for whoever is connected, that hold letters
+/// whose lower case is a matter of locale, that begin an escape, or that the server would cut, are not taken.
+fn is_plain(token: &Token<'_>, behind: &Tokens<'_>) -> bool {
+    const LONGEST: usize = 63;
+    let mut behind = behind.clone();
+    if behind.symbol(b'&') || behind.symbol(b'.') {
+        return false;
+    }
+    match token {
+        Token::Word(word) => {
+            let whoever = ["current_user", "current_role", "session_user", "user"];
+            word.is_ascii() && word.len() <= LONGEST && !whoever.iter().any(|word| token.is(word))
+        }
+        Token::Quoted(name) => name.len() <= LONGEST,
+        _ => true,
+    }
+}
+
 fn named(text: &[u8], mut tokens: Tokens<'_>, verb: Verb) -> Option<Shared> {
     let before = tokens.offset();
     let token = tokens.next()?;
+    if !is_plain(&token, &tokens) {
+        return None;
+    }
     let end = tokens.offset();
     let literal = matches!(token, Token::Literal(_));
     let name = token.identifier().or_else(|| token.literal())?;
@@ -139,7 +175,7 @@ fn named(text: &[u8], mut tokens: Tokens<'_>, verb: Verb) -> Option<Shared> {
     let blank = text
         .get(before..end)?
         .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
+        .take_while(|byte| is_blank(**byte))
         .count();
     Some(Shared {
         name,
@@ -150,7 +186,7 @@ fn named(text: &[u8], mut tokens: Tokens<'_>, verb: Verb) -> Option<Shared> {
 }
 
 fn privilege(text: &[u8], mut tokens: Tokens<'_>) -> Reach {
-    let mut granted = None;
+    let (mut granted, mut several) = (None, false);
     loop {
         let Some(token) = tokens.next() else {
             return Reach::Server;
@@ -158,10 +194,16 @@ fn privilege(text: &[u8], mut tokens: Tokens<'_>) -> Reach {
         if token.is("on") {
             break;
         }
+        several |= token == Token::Symbol(b',');
         if token.is("to") || token.is("from") {
-            let member = tokens.next().and_then(|token| token.identifier());
+            let mut member = None;
+            if let Some(token) = tokens.next().filter(|token| is_plain(token, &tokens)) {
+                member = token.identifier();
+            }
+            // pg_dumpall writes one role and one member.
+            several |= tokens.symbol(b',');
             return match (granted, member) {
-                (Some(role), Some(member)) => Reach::Membership { role, member },
+                (Some(role), Some(member)) if !several => Reach::Membership { role, member },
                 _ => Reach::Server,
             };
         }
@@ -314,6 +356,32 @@ mod tests {
             ),
             ("SELECT pg_catalog.setval('s', 1, true);", "here"),
             ("CREATE DATABASE", "server"),
+            (
+                "DROP\x0bDATABASE bystander;",
+                "database Drop DROP\x0bDATABASE \"x\"\"y'z\";",
+            ),
+            ("ALTER\x0bSYSTEM SET fsync = off;", "server"),
+            ("CREATE USER mapping SUPERUSER;", "role Create mapping"),
+            ("DROP USER MAPPING IF EXISTS FOR app SERVER s;", "here"),
+            ("ALTER ROLE U&\"\\0062ystander\" PASSWORD 'x';", "server"),
+            ("ALTER ROLE CURRENT_USER PASSWORD 'x';", "server"),
+            (
+                "ALTER ROLE \"current_user\" PASSWORD 'x';",
+                "role Alter current_user",
+            ),
+            ("ALTER ROLE É NOLOGIN;", "server"),
+            (
+                "ALTER ROLE a123456789012345678901234567890123456789012345678901234567890123 LOGIN;",
+                "server",
+            ),
+            ("GRANT a, b TO c;", "server"),
+            ("GRANT a TO c, d;", "server"),
+            (
+                "GRANT a TO c WITH ADMIN OPTION, INHERIT FALSE GRANTED BY d;",
+                "a to c",
+            ),
+            ("GRANT SELECT(a, b), INSERT(a) ON TABLE t TO c;", "here"),
+            ("ALTER GROUP a ADD USER b;", "server"),
         ] {
             assert_eq!(of(text), expected, "{text}");
         }

@@ -184,7 +184,9 @@ fn select(mut tokens: Tokens<'_>) -> Statement {
             Statement::LargeObject(LargeObject::Write(data))
         }),
         ("lo_close", 1) => Statement::LargeObject(LargeObject::Close),
-        ("set_config", 3) | ("lo_unlink", 1) => Statement::Ordinary,
+        // Others could change how what follows is read.
+        ("set_config", 3) if text(0) == "search_path" => Statement::Ordinary,
+        ("lo_unlink", 1) => Statement::Ordinary,
         (stats, _) if stats.starts_with("pg_restore_") && stats.ends_with("_stats") => {
             Statement::Ordinary
         }
@@ -280,7 +282,7 @@ fn create(mut tokens: Tokens<'_>, text: &[u8]) -> Statement {
     }
     tokens.keywords(&["if", "not", "exists"]);
     // CREATE USER MAPPING is a foreign server's.
-    if kind == "user" && tokens.keyword("mapping") {
+    if kind == "user" && super::reach::is_mapping(&tokens) {
         return Statement::Ordinary;
     }
     let Some(name) = tokens.next().and_then(|token| token.identifier()) else {

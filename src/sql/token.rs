@@ -124,10 +124,7 @@ impl<'a> Tokens<'a> {
     fn skip_blank(&mut self) {
         loop {
             let rest = self.rest();
-            let blank = rest
-                .iter()
-                .take_while(|byte| byte.is_ascii_whitespace())
-                .count();
+            let blank = rest.iter().take_while(|byte| is_blank(**byte)).count();
             self.at += blank;
             let rest = self.rest();
             if rest.starts_with(b"--") {
@@ -218,6 +215,11 @@ impl<'a> Iterator for Tokens<'a> {
         self.at += length;
         Some(token)
     }
+}
+
+/// What PostgreSQL's lexer takes for white space, a vertical tab included.
+pub fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
 fn is_word(byte: u8) -> bool {

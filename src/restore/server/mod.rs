@@ -123,14 +123,27 @@ pub struct Done {
     pub notes: Vec<String>,
 }
 
+/// What is said where the server's last answer was lost.
+const UNKNOWN: &str = "the target does not answer, and it is not known whether the restored databases are in place: they are either \
+     all or none; the next restore sweeps what is left";
+
 /// Plans a restore; nothing is changed.
+///
+/// But for what killed restores left: with `sweep` that goes first, so that the plan does not count on it.
 pub async fn plan<'a>(
     request: Request<'a>,
     target: &Target,
+    sweep: bool,
     progress: &Progress,
 ) -> Result<Ready<'a>> {
     progress.stage("plan", 0);
-    let (session, shared) = shared::look(target).await?;
+    let (session, mut shared) = shared::look(target).await?;
+    if sweep {
+        temporary::sweep(target, &session, &shared).await?;
+        let (again, after) = shared::look(target).await?;
+        again.close().await;
+        shared = after;
+    }
     session.close().await;
     let outline = outline::read(&request.archive, request.catalog, progress).await?;
     let (plan, work) = planning::plan(&request, target, &shared, &outline).await?;
@@ -184,11 +197,9 @@ impl Ready<'_> {
             ));
         }
         let (outside, shared) = shared::look(&self.target).await?;
-        temporary::sweep(&self.target, &outside, &shared).await?;
         self.still_as_planned(&shared)?;
-        let roles = self.work.new_roles.iter().cloned().collect();
         let count = self.work.databases.len();
-        let temporary = Temporary::make(&self.target, &outside, count, roles).await?;
+        let temporary = Temporary::make(&self.target, &outside, shared.version, count).await?;
         let policy = self.policy(&temporary);
         let loaded = self.load(&temporary, &policy, progress).await;
         let made = policy
@@ -200,17 +211,27 @@ impl Ready<'_> {
             Err(failure) => return Err(self.take_back(failure, &made, temporary, &outside).await),
         };
         if let Err(failure) = self.put_in_place(&temporary, outside).await {
-            let outside = self.target.session(&self.target.database).await?;
-            return Err(self.take_back(failure, &made, temporary, &outside).await);
+            // The answer may have been lost on its way: the server knows.
+            let in_place = temporary.is_in_place().await;
+            match (in_place, self.target.session(&self.target.database).await) {
+                (Some(true), _) => {}
+                (Some(false), Ok(outside)) => {
+                    return Err(self.take_back(failure, &made, temporary, &outside).await);
+                }
+                _ => return Err(failure.also(UNKNOWN)),
+            }
         }
         // From here on the restored databases are the ones that everybody sees.
         let mut notes = self.plan.notes.clone();
-        self.drop_replaced(&temporary, &mut notes).await;
+        let all_dropped = self.drop_replaced(&temporary, &mut notes).await;
         match self.target.session(&self.target.database).await {
             Ok(outside) => {
                 // Who restores may be no superuser any more after this, but still owns what it made.
-                self.share(&outside, &restored.later, &mut notes).await;
-                if let Err(error) = temporary.end(&outside, self.work.major).await {
+                let unmark = |role: &String| policy::unmark(role, temporary.id());
+                let unmark = made.roles.iter().map(unmark);
+                let later: Vec<String> = unmark.chain(restored.later.iter().cloned()).collect();
+                self.share(&outside, &later, &mut notes).await;
+                if all_dropped && let Err(error) = temporary.end(&outside, self.work.major).await {
                     notes.push(error.sentence());
                 }
                 outside.close().await;
@@ -287,11 +308,16 @@ impl Ready<'_> {
                 .iter()
                 .any(|database| database.name == name)
         };
-        let restored = job
-            .run(policy, &temporary.target, Blame::Target, |database| {
-                wanted(&database.name)
-            })
-            .await?;
+        let loading = job.run(policy, &temporary.target, Blame::Target, |database| {
+            wanted(&database.name)
+        });
+        let restored = tokio::select! {
+            restored = Box::pin(loading) => restored?,
+            // Not between two statements only: one may take long.
+            () = progress.cancelled() => {
+                return Err(Failure::new(FailureKind::Cancelled, "stopped on request"));
+            }
+        };
         compare::sent(&self.request, &policy.databases, &restored)?;
         if !self.request.compare {
             return Ok((restored, None));
@@ -327,6 +353,7 @@ impl Ready<'_> {
             whole_server: self.request.replace && matches!(self.request.scope, Scope::Cluster),
             memberships: since.then(|| Mutex::new(Memberships::default())),
             bootstrap: self.work.bootstrap.clone(),
+            id: temporary.id().to_owned(),
             made: Mutex::default(),
         }
     }
@@ -347,13 +374,27 @@ impl Ready<'_> {
     }
 
     /// Drops the databases whose place was taken; what cannot be dropped is said, and the restore stays done.
-    async fn drop_replaced(&self, temporary: &Temporary, notes: &mut Vec<String>) {
+    async fn drop_replaced(&self, temporary: &Temporary, notes: &mut Vec<String>) -> bool {
+        let mut all = true;
         for (index, database) in self.work.databases.iter().enumerate() {
             if !database.replaces {
                 continue;
             }
             let old = temporary.old_name(index + 1);
+            // It was empty when it was planned, and no backup was taken of it.
+            if !database.loses && !temporary.is_empty(&old).await.unwrap_or(false) {
+                let kept = format!("{}_before_{}", database.into, temporary.id());
+                let renamed = temporary.rename(&[(old.clone(), kept.clone())]).await;
+                all &= renamed.is_ok();
+                let name = if renamed.is_ok() { kept } else { old };
+                notes.push(format!(
+                    "database {} was empty when the restore began and is not any more: it is kept as {name}",
+                    database.into
+                ));
+                continue;
+            }
             if let Err(error) = temporary.drop_database(&old, self.work.major).await {
+                all = false;
                 notes.push(format!(
                     "the database that {} replaces is left as {old}: {}",
                     database.into,
@@ -361,6 +402,7 @@ impl Ready<'_> {
                 ));
             }
         }
+        all
     }
 
     /// Runs what had to wait: changes to roles that were there, and at the very end those to who restores, because they
@@ -390,17 +432,21 @@ impl Ready<'_> {
         outside: &Session,
     ) -> Failure {
         let mut left = temporary.clear(self.work.major).await;
-        for (kind, names) in [("TABLESPACE", &made.tablespaces), ("ROLE", &made.roles)] {
-            for name in names {
+        let drops = |kind: &'static str| {
+            move |name: &String| {
                 let text = format!("DROP {kind} IF EXISTS {}", quote_identifier(name));
-                if temporary.execute("take back", &text).await.is_err() {
-                    left.push(format!("{} {name}", kind.to_lowercase()));
-                }
+                (format!("{} {name}", kind.to_lowercase()), text)
             }
-        }
-        let first = temporary.target.database.clone();
-        if temporary.end(outside, self.work.major).await.is_err() {
-            left.push(first);
+        };
+        let tablespaces = made.tablespaces.iter().map(drops("TABLESPACE"));
+        let roles = made.roles.iter().map(drops("ROLE"));
+        left.extend(temporary.drop_all(tablespaces.chain(roles).collect()).await);
+        // As long as something is left, the first database says whose it is.
+        if left.is_empty() {
+            let first = temporary.target.database.clone();
+            if temporary.end(outside, self.work.major).await.is_err() {
+                left.push(first);
+            }
         }
         let state = if left.is_empty() {
             "the target is as it was before".to_owned()

@@ -14,6 +14,9 @@ use crate::restore::plan::{Action, Item, ItemKind, Plan, PreCheck, TargetFacts};
 /// loses nothing.
 const FROM_THE_BEGINNING: [&str; 2] = ["postgres", "template1"];
 
+/// What temporary databases are called.
+const TEMPORARY: &str = "pgvigil_restore_";
+
 /// Makes the plan.
 pub(super) async fn plan(
     request: &Request<'_>,
@@ -117,13 +120,18 @@ impl Planning<'_> {
         for role in &wanted {
             let is_there = self.shared.roles.contains(role);
             if !is_there {
-                self.item(ItemKind::Role, role, Action::Create, "as in the backup");
+                let how = if self.is_whole() {
+                    "as in the backup"
+                } else {
+                    "as in the backup, without memberships in roles that are there already"
+                };
+                self.item(ItemKind::Role, role, Action::Create, how);
                 self.work.new_roles.insert(role.clone());
             } else if self.is_whole() && self.request.replace {
                 let when = if *role == target.user {
-                    "attributes, password, settings and memberships as in the backup, at the very end: it is who restores"
+                    "attributes, password and settings as in the backup, at the very end: it is who restores; memberships are added"
                 } else {
-                    "attributes, password, settings and memberships as in the backup"
+                    "attributes, password and settings as in the backup; memberships are added, none is taken away"
                 };
                 self.item(ItemKind::Role, role, Action::Change, when);
                 self.work.changed_roles.insert(role.clone());
@@ -185,6 +193,11 @@ impl Planning<'_> {
                 database.rows(),
                 format_bytes(database.range.length)
             );
+            if into.starts_with(TEMPORARY) {
+                self.refuse(format!(
+                    "database {into} would be called as temporary databases of restores are; give it another name with --as"
+                ));
+            }
             let there = self.shared.databases.get(into);
             let loses = match there {
                 None => {
@@ -224,8 +237,13 @@ impl Planning<'_> {
         if name == "template0" {
             self.refuse("template0 is what every database is made of; it is not restored");
         }
+        self.cannot_be_dropped(name, old);
         if harmless {
-            let detail = format!("{loads}; the one there has nothing in it");
+            let sessions = match old.sessions {
+                0 => String::new(),
+                many => format!(", and {many} connections, which will be ended"),
+            };
+            let detail = format!("{loads}; the one there has nothing in it{sessions}");
             self.item(ItemKind::Database, name, Action::Replace, detail);
             return Ok(false);
         }
@@ -246,6 +264,11 @@ impl Planning<'_> {
                 format_bytes(old.bytes)
             ));
         }
+        Ok(true)
+    }
+
+    /// What keeps a database from being dropped, and its place from being taken.
+    fn cannot_be_dropped(&mut self, name: &str, old: &SharedDatabase) {
         if !old.slots.is_empty() {
             self.refuse(format!(
                 "database {name} of the target has logical replication slots ({}), which keep it from being dropped; drop them first",
@@ -258,7 +281,12 @@ impl Planning<'_> {
                 old.prepared
             ));
         }
-        Ok(true)
+        if old.subscriptions > 0 {
+            self.refuse(format!(
+                "database {name} of the target has {} subscriptions, which keep it from being dropped; drop them first",
+                old.subscriptions
+            ));
+        }
     }
 
     /// What is on the server and stays.

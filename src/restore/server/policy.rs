@@ -11,9 +11,10 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Result;
 use crate::restore::memberships::Memberships;
 use crate::restore::policy::{Context, Policy, Verdict};
-use crate::sql::name::quote_identifier;
+use crate::sql::name::{quote_identifier, quote_literal};
 use crate::sql::reach::{Reach, Shared, Verb};
 use crate::sql::statement::Statement;
+use crate::sql::token::Tokens;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -36,6 +37,8 @@ pub(super) struct ServerPolicy {
     pub(super) memberships: Option<Mutex<Memberships>>,
     /// The superuser that initdb made there.
     pub(super) bootstrap: String,
+    /// Marks roles as this restore's.
+    pub(super) id: String,
     /// What was made and would have to be taken back.
     pub(super) made: Mutex<Made>,
 }
@@ -56,20 +59,20 @@ impl Policy for ServerPolicy {
 
     fn judge(&self, context: Context<'_>) -> Result<Verdict> {
         match context.reach {
+            // It would connect to another server; there is none to drop in a new database.
+            Reach::Here if begins(context.text, &["drop", "subscription"]) => Ok(Verdict::Skip),
             Reach::Here => Ok(Verdict::Run),
-            Reach::Database(shared) => Ok(self.of_database(shared, context)),
+            Reach::Database(shared) => self.of_database(shared, context),
             // A pg_dump of one database has none of these, and pg_dumpall writes them before the first database.
             _ if context.database.is_some() => Err(context.outside()),
-            Reach::Role(shared) => Ok(self.of_role(shared, context.text)),
+            Reach::Role(shared) => self.of_role(shared, context),
             Reach::Membership { role, member } => {
                 Ok(self.of_membership(role, member, context.text))
             }
             Reach::Tablespace(shared) => Ok(self.of_tablespace(shared)),
-            Reach::Server => Ok(if self.whole_server {
-                Verdict::Later(vec![context.text.to_owned()])
-            } else {
-                Verdict::Skip
-            }),
+            Reach::Server if !concerns_all(context.text) => Err(context.outside()),
+            Reach::Server if self.whole_server => Ok(Verdict::Later(vec![context.text.to_owned()])),
+            Reach::Server => Ok(Verdict::Skip),
         }
     }
 
@@ -88,13 +91,21 @@ impl Policy for ServerPolicy {
 }
 
 impl ServerPolicy {
-    fn of_database(&self, shared: &Shared, context: Context<'_>) -> Verdict {
+    fn of_database(&self, shared: &Shared, context: Context<'_>) -> Result<Verdict> {
         // A stream is still in one database when it makes the next.
         let Some((temporary, name)) = self.databases.get(&shared.name) else {
-            return Verdict::Skip;
+            return Ok(Verdict::Skip);
         };
+        let is_as_dumped = match shared.verb {
+            Verb::Create => makes_of_template0(context.text),
+            // Under another name it would not be found again; in another tablespace it is not where the plan has it.
+            _ => !moves(context.text, shared),
+        };
+        if !is_as_dumped {
+            return Err(context.outside());
+        }
         let under = |name: &str| shared.renamed(context.text, name);
-        match (shared.verb, context.statement) {
+        Ok(match (shared.verb, context.statement) {
             (Verb::Drop, _) => Verdict::Skip,
             (Verb::Create, _) if self.premade.contains(&shared.name) => Verdict::Skip,
             (Verb::Create, _) => Verdict::Instead(under(temporary)),
@@ -117,14 +128,24 @@ impl ServerPolicy {
                 Verdict::Later(vec![under(name)])
             }
             _ => Verdict::Instead(under(temporary)),
-        }
+        })
     }
 
-    fn of_role(&self, shared: &Shared, text: &str) -> Verdict {
-        if shared.verb == Verb::Drop {
+    fn of_role(&self, shared: &Shared, context: Context<'_>) -> Result<Verdict> {
+        let text = context.text;
+        // `CREATE ROLE name;` and nothing more, which could make it a member of others, or others of it.
+        let rest = text.get(shared.at.end..).unwrap_or_default();
+        if shared.verb == Verb::Create && rest.trim() != ";" {
+            return Err(context.outside());
+        }
+        Ok(if shared.verb == Verb::Drop {
             Verdict::Skip
         } else if self.new_roles.contains(&shared.name) {
-            Verdict::Run
+            if shared.verb == Verb::Create {
+                Verdict::Instead(marked(&shared.name, &self.id))
+            } else {
+                Verdict::Run
+            }
         } else if !self.changed_roles.contains(&shared.name) {
             Verdict::Skip
         } else if shared.verb == Verb::Create {
@@ -141,7 +162,7 @@ impl ServerPolicy {
             ])
         } else {
             Verdict::Later(vec![text.to_owned()])
-        }
+        })
     }
 
     fn of_membership(&self, role: &str, member: &str, text: &str) -> Verdict {
@@ -169,6 +190,62 @@ impl ServerPolicy {
             Verdict::Skip
         }
     }
+}
+
+/// Makes a role together with the comment that says whose it is, until the restore has ended or the dump gives it another.
+fn marked(name: &str, id: &str) -> String {
+    let (role, mark) = (quote_identifier(name), quote_literal(&role_mark(id)));
+    let tag = format!("$pgvigil_{id}$");
+    format!("DO {tag} BEGIN CREATE ROLE {role}; COMMENT ON ROLE {role} IS {mark}; END {tag}")
+}
+
+/// The comment of a role that an unfinished restore has made.
+pub(super) fn role_mark(id: &str) -> String {
+    format!("made by a pgvigil restore that has not ended: {id}")
+}
+
+/// Takes that comment away, if it is still there.
+pub(super) fn unmark(name: &str, id: &str) -> String {
+    let (role, mark) = (quote_identifier(name), quote_literal(&role_mark(id)));
+    let (tag, name) = (format!("$pgvigil_{id}$"), quote_literal(name));
+    format!(
+        "DO {tag} BEGIN IF (SELECT pg_catalog.shobj_description(oid, 'pg_authid') = {mark} FROM pg_catalog.pg_roles WHERE rolname = {name}) \
+         THEN COMMENT ON ROLE {role} IS NULL; END IF; END {tag}"
+    )
+}
+
+fn begins(text: &str, words: &[&str]) -> bool {
+    Tokens::new(text.as_bytes()).keywords(words)
+}
+
+/// `GRANT … ON PARAMETER` and `ALTER ROLE ALL SET …`, all that pg_dumpall writes about the server as such.
+fn concerns_all(text: &str) -> bool {
+    let mut tokens = Tokens::new(text.as_bytes());
+    if tokens.keywords(&["alter", "role", "all"]) {
+        return tokens.keyword("set") || tokens.keyword("reset");
+    }
+    let privilege = tokens.keyword("grant") || tokens.keyword("revoke");
+    while tokens.peek().is_some_and(|token| !token.is("on")) {
+        tokens.next();
+    }
+    privilege && tokens.keywords(&["on", "parameter"])
+}
+
+/// Whether a database is made of nothing, and not of another one's content.
+fn makes_of_template0(text: &str) -> bool {
+    let mut tokens = Tokens::new(text.as_bytes());
+    while tokens.peek().is_some_and(|token| !token.is("template")) {
+        tokens.next();
+    }
+    tokens.next();
+    tokens.symbol(b'=');
+    tokens.keyword("template0")
+}
+
+/// `ALTER DATABASE … RENAME TO` and `… SET TABLESPACE`.
+fn moves(text: &str, shared: &Shared) -> bool {
+    let rest = text.get(shared.at.end..).unwrap_or_default();
+    begins(rest, &["rename"]) || begins(rest, &["set", "tablespace"])
 }
 
 /// `ALTER DATABASE … IS_TEMPLATE = true`

@@ -9,14 +9,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::policy::role_mark;
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::connect::{ServerError, Session, Target};
 use crate::pg::scratch::random_id;
 use crate::pg::shared::{self, Shared, SharedDatabase};
+use crate::pg::version::Version;
 use crate::sql::name::{quote_identifier, quote_literal};
 
 /// What every name begins with.
 const PREFIX: &str = "pgvigil_restore_";
+
+/// How often sessions are asked to end before their database is dropped all the same.
+const ENDINGS: usize = 50;
 
 /// How long sessions of a database that is replaced have to end.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -28,9 +33,6 @@ struct Note {
     pgvigil_restore: String,
     /// Databases that go if nobody is connected to the first.
     databases: Vec<String>,
-    /// Roles that go too, as long as nothing was put in place and they have nothing.
-    #[serde(default)]
-    roles: Vec<String>,
     /// Whether the restored databases are in place.
     #[serde(default)]
     in_place: bool,
@@ -84,8 +86,8 @@ impl Temporary {
     pub(super) async fn make(
         target: &Target,
         outside: &Session,
+        version: Version,
         count: usize,
-        roles: Vec<String>,
     ) -> Result<Self> {
         let id = format!("{:08x}", random_id()?);
         let first = format!("{PREFIX}{id}_0");
@@ -96,7 +98,7 @@ impl Temporary {
             ))
             .await
             .map_err(failed("make a temporary database on the target"))?;
-        let target = target.in_database(&first).for_restoring();
+        let target = target.in_database(&first).for_restoring(version);
         let session = target.session(&first).await?;
         let databases = (1..=count)
             .flat_map(|n| [format!("{PREFIX}{id}_{n}"), format!("{PREFIX}{id}_old_{n}")])
@@ -104,7 +106,6 @@ impl Temporary {
         let note = Note {
             pgvigil_restore: id.clone(),
             databases,
-            roles,
             in_place: false,
         };
         session
@@ -147,9 +148,8 @@ impl Temporary {
             loop {
                 let end = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
                      where datname = any($1) and pid <> pg_backend_pid()";
-                if let Err(error) = ending.execute(end, &[&names]).await {
-                    return failed("end the sessions of the databases that are replaced")(error);
-                }
+                // If they cannot be ended, the renaming fails and says why.
+                let _ = ending.execute(end, &[&names]).await;
                 tokio::time::sleep(PATIENCE).await;
             }
         };
@@ -161,6 +161,8 @@ impl Temporary {
                     .map_err(failed("put the restored databases in place"))
             };
             run("BEGIN").await?;
+            // Whoever holds a database longer than this keeps others from connecting to it while we wait.
+            run("SET LOCAL lock_timeout = '30s'").await?;
             for (from, to) in renames {
                 let text = format!(
                     "ALTER DATABASE {} RENAME TO {}",
@@ -175,7 +177,6 @@ impl Temporary {
             let note = Note {
                 pgvigil_restore: self.id.clone(),
                 databases: self.note.databases.clone(),
-                roles: Vec::new(),
                 in_place: true,
             };
             run(&note.as_comment(&self.target.database)).await?;
@@ -183,12 +184,25 @@ impl Temporary {
             run("SET LOCAL synchronous_commit = on").await?;
             run("COMMIT").await
         };
-        let result = tokio::select! {
+        let result: Result<()> = tokio::select! {
             result = work => result,
-            error = end_others => Err(error),
+            () = end_others => Ok(()),
         };
+        if result.is_err() {
+            let _ = self.session.batch_execute("ROLLBACK").await;
+        }
         ending.close().await;
         result
+    }
+
+    /// The number in all its names.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether nobody has made anything in one of its databases.
+    pub(super) async fn is_empty(&self, name: &str) -> Result<bool> {
+        shared::is_empty(&self.target, name).await
     }
 
     /// Drops one of its databases.
@@ -205,23 +219,88 @@ impl Temporary {
         .await
     }
 
-    /// Drops all that is left of them; gives what could not be dropped.
+    /// Whether the restored databases are in place, as the server says; none where it does not answer.
+    pub(super) async fn is_in_place(&self) -> Option<bool> {
+        let session = self.target.session(&self.target.database).await.ok()?;
+        let comment = session
+            .query_one(
+                "select pg_catalog.shobj_description(oid, 'pg_database') from pg_catalog.pg_database where datname = current_database()",
+                &[],
+            )
+            .await
+            .ok()?;
+        session.close().await;
+        let comment: Option<String> = comment.get(0);
+        Some(left_over(&self.target.database, comment.as_deref())?.in_place)
+    }
+
+    /// Drops all that is left of them, with a session of its own and after all other sessions of ours have ended; gives
+    /// what could not be dropped.
     pub(super) async fn clear(&self, version_major: u32) -> Vec<String> {
-        let mut left = Vec::new();
-        let there = self
-            .session
+        let unknown = || vec!["its temporary databases".to_owned()];
+        let Ok(session) = self.target.session(&self.target.database).await else {
+            return unknown();
+        };
+        let mut all = self.note.databases.clone();
+        all.push(self.target.database.clone());
+        for _ in 0..ENDINGS {
+            let ended = session
+                .query_one(
+                    "select count(pg_catalog.pg_terminate_backend(pid)) from pg_catalog.pg_stat_activity \
+                     where datname = any($1) and pid <> pg_backend_pid()",
+                    &[&all],
+                )
+                .await;
+            if ended.is_ok_and(|row| row.get::<_, i64>(0) == 0) {
+                break;
+            }
+            tokio::time::sleep(PATIENCE).await;
+        }
+        let there = session
             .query(
                 "select datname from pg_catalog.pg_database where datname = any($1)",
                 &[&self.note.databases],
             )
             .await;
-        for row in there.unwrap_or_default() {
+        let Ok(there) = there else {
+            return unknown();
+        };
+        let mut left = Vec::new();
+        for row in there {
             let name: String = row.get(0);
-            if self.drop_database(&name, version_major).await.is_err() {
+            let _ = end_subscriptions(&self.target, &session, &name).await;
+            let dropped = async {
+                session.batch_execute(&ordinary(&name)).await?;
+                session
+                    .batch_execute(&drop_statement(&name, version_major))
+                    .await
+            };
+            if dropped.await.is_err() {
                 left.push(name);
             }
         }
+        session.close().await;
         left
+    }
+
+    /// Drops roles and tablespaces, those that others build on after these; gives what could not be dropped.
+    pub(super) async fn drop_all(&self, mut statements: Vec<(String, String)>) -> Vec<String> {
+        let Ok(session) = self.target.session(&self.target.database).await else {
+            return statements.into_iter().map(|(what, _)| what).collect();
+        };
+        loop {
+            let mut left = Vec::new();
+            for (what, text) in &statements {
+                if session.batch_execute(text).await.is_err() {
+                    left.push((what.clone(), text.clone()));
+                }
+            }
+            if left.is_empty() || left.len() == statements.len() {
+                session.close().await;
+                return left.into_iter().map(|(what, _)| what).collect();
+            }
+            statements = left;
+        }
     }
 
     /// Drops the first, from another database.
@@ -237,7 +316,35 @@ impl Temporary {
     }
 }
 
-/// Drops what killed restores left on the server.
+/// A subscription keeps its database from being dropped. Those of a database of ours never had a slot of their own.
+async fn end_subscriptions(target: &Target, outside: &Session, name: &str) -> Result<()> {
+    let ask = "select s.subname from pg_catalog.pg_subscription s join pg_catalog.pg_database d on d.oid = s.subdbid where d.datname = $1";
+    let rows = outside
+        .query(ask, &[&name])
+        .await
+        .map_err(failed("list subscriptions"))?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let session = target.session(name).await?;
+    for row in rows {
+        let subscription = quote_identifier(row.get(0));
+        for text in [
+            format!("ALTER SUBSCRIPTION {subscription} DISABLE"),
+            format!("ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)"),
+            format!("DROP SUBSCRIPTION {subscription}"),
+        ] {
+            session
+                .batch_execute(&text)
+                .await
+                .map_err(failed("drop a subscription of a temporary database"))?;
+        }
+    }
+    session.close().await;
+    Ok(())
+}
+
+/// Drops what killed restores left on the server. What cannot be dropped is said, and keeps nobody from restoring.
 pub(super) async fn sweep(target: &Target, outside: &Session, shared: &Shared) -> Result<()> {
     let others: i64 = outside
         .query_one("select count(*) from pg_catalog.pg_stat_activity where application_name = 'pgvigil' and pid <> pg_backend_pid()", &[])
@@ -258,41 +365,60 @@ pub(super) async fn sweep(target: &Target, outside: &Session, shared: &Shared) -
         let Some(note) = left_over(first, database.comment.as_deref()) else {
             continue;
         };
-        if database.sessions > 0 {
+        let mut kept = false;
+        if database.sessions > 0 || !database.is_ours_or_superusers {
             continue;
         }
         for name in &note.databases {
             if !shared.databases.contains_key(name) {
                 continue;
             }
-            for text in [ordinary(name), drop_statement(name, shared.version.major)] {
-                outside
-                    .batch_execute(&text)
-                    .await
-                    .map_err(failed(&format!("drop {name}, which a killed restore left")))?;
+            let what = format!("drop {name}, which a killed restore left");
+            let dropped = async {
+                if !note.in_place {
+                    end_subscriptions(target, outside, name).await?;
+                }
+                for text in [ordinary(name), drop_statement(name, shared.version.major)] {
+                    outside.batch_execute(&text).await.map_err(failed(&what))?;
+                }
+                Ok::<(), Failure>(())
+            };
+            match dropped.await {
+                Ok(()) => info!("dropped database {name}, which a killed restore had left"),
+                Err(failure) => {
+                    warn!("{}", failure.sentence());
+                    kept = true;
+                }
             }
-            info!("dropped database {name}, which a killed restore had left");
         }
-        for role in note
-            .roles
-            .iter()
-            .filter(|role| shared.roles.contains(*role))
-        {
-            let text = format!("DROP ROLE IF EXISTS {}", quote_identifier(role));
-            match outside.batch_execute(&text).await {
-                Ok(()) => info!("dropped role {role}, which a killed restore had made"),
-                // Somebody uses it by now.
-                Err(error) => warn!(
-                    "{}",
-                    failed(&format!("drop role {role}, which a killed restore made"))(error)
-                        .sentence()
-                ),
+        // Roles are known by their comment, which they got when they were made.
+        let mark = role_mark(&note.pgvigil_restore);
+        let made = outside
+            .query(
+                "select rolname from pg_catalog.pg_roles where pg_catalog.shobj_description(oid, 'pg_authid') = $1",
+                &[&mark],
+            )
+            .await
+            .map_err(failed("list the roles that a killed restore made"))?;
+        for row in made {
+            let role = quote_identifier(row.get(0));
+            let text = if note.in_place {
+                format!("COMMENT ON ROLE {role} IS NULL")
+            } else {
+                format!("DROP ROLE IF EXISTS {role}")
+            };
+            if let Err(error) = outside.batch_execute(&text).await {
+                let what = format!("clear role {role}, which a killed restore made");
+                warn!("{}", failed(&what)(error).sentence());
             }
         }
         if note.in_place {
             warn!(
                 "a restore was killed after its databases were in place: what it was to change of roles may be missing; restore again with --replace, or compare them with the backup"
             );
+        }
+        if kept {
+            continue;
         }
         outside
             .batch_execute(&drop_statement(first, shared.version.major))

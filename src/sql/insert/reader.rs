@@ -183,7 +183,7 @@ impl Reader {
 
     /// Takes one byte; false where it has to be looked at again in the state that follows.
     fn byte(&mut self, byte: u8, sink: &mut impl FnMut(&[u8])) -> bool {
-        let blank = byte.is_ascii_whitespace();
+        let blank = crate::sql::token::is_blank(byte);
         match self.state {
             State::Header { quoted } => return self.header_byte(byte, quoted),
             State::BeforeRow | State::BeforeValue | State::AfterValue | State::AfterRow
@@ -235,7 +235,7 @@ impl Reader {
     }
 
     fn header_byte(&mut self, byte: u8, quoted: bool) -> bool {
-        let ends_word = byte.is_ascii_whitespace() || matches!(byte, b'(' | b';');
+        let ends_word = crate::sql::token::is_blank(byte) || matches!(byte, b'(' | b';');
         if !quoted && ends_word && ends_with_word(&self.header, b"values") {
             self.bare.clear();
             self.begin_rows();
@@ -416,7 +416,7 @@ fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
     end.eq_ignore_ascii_case(word)
         && before
             .last()
-            .is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b')')
+            .is_some_and(|byte| crate::sql::token::is_blank(*byte) || *byte == b')')
 }
 
 fn default_values(header: &[u8]) -> bool {
