@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::{Args, Restore};
-use super::{Verb, context, terminal};
+use super::{Verb, blocking, context, terminal};
 use crate::backup::safety;
 use crate::catalog::DumpKind;
 use crate::config::Server;
@@ -108,7 +108,7 @@ impl Begun<'_> {
             _ => Some(safety::What::Cluster),
         };
         self.complete(ready.plan_mut(), what.as_ref());
-        if !self.agreed(ready.plan())? {
+        if !self.agreed(ready.plan()).await? {
             return Ok(());
         }
         let plan = ready.plan().clone();
@@ -194,7 +194,7 @@ impl Begun<'_> {
         let saved = planned.tables_to_save();
         let what = (!saved.is_empty()).then(|| safety::What::Tables(into.clone(), saved));
         self.complete(&mut plan, what.as_ref());
-        if !self.agreed(&plan)? {
+        if !self.agreed(&plan).await? {
             return Ok(());
         }
         let mut attempt = self.attempt(&plan)?;
@@ -330,7 +330,7 @@ impl Begun<'_> {
     }
 
     /// Shows the plan and asks; false where only the plan was asked for.
-    fn agreed(&self, plan: &Plan) -> Result<bool> {
+    async fn agreed(&self, plan: &Plan) -> Result<bool> {
         if self.wanted.dry_run {
             if self.args.json {
                 terminal::print_json(plan)?;
@@ -351,7 +351,7 @@ impl Begun<'_> {
             return Ok(false);
         }
         if !self.wanted.yes {
-            confirm(&plan.target.name())?;
+            confirm(&plan.target.name()).await?;
         }
         Ok(true)
     }
@@ -400,19 +400,28 @@ impl Begun<'_> {
 }
 
 /// Has a person type the target's name.
-fn confirm(name: &str) -> Result<()> {
+async fn confirm(name: &str) -> Result<()> {
     let remedy = "say --yes, or type the target's name on a terminal";
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return Err(usage("restore: it is not confirmed, and nothing was changed").remedy(remedy));
     }
-    let mut out = stderr().lock();
-    let asked = write!(out, "Type {name} to restore into it: ").and_then(|()| out.flush());
+    let asked = {
+        let mut out = stderr().lock();
+        write!(out, "Type {name} to restore into it: ").and_then(|()| out.flush())
+    };
     asked.map_err(|error| Failure::io("ask on standard error", error))?;
-    let mut typed = String::new();
-    stdin()
-        .lock()
-        .read_line(&mut typed)
-        .map_err(|error| Failure::io("read the answer", error))?;
+    let reading = blocking(|| {
+        let mut typed = String::new();
+        let read = stdin().lock().read_line(&mut typed);
+        read.map_err(|error| Failure::io("read the answer", error))?;
+        Ok(typed)
+    });
+    let typed = tokio::select! {
+        typed = reading => typed?,
+        () = terminal::end_requested() => {
+            return Err(Failure::new(FailureKind::Cancelled, "restore: stopped on request, and nothing was changed"));
+        }
+    };
     if typed.trim() == name {
         return Ok(());
     }

@@ -229,7 +229,8 @@ impl Ready<'_> {
                 // Who restores may be no superuser any more after this, but still owns what it made.
                 let unmark = |role: &String| policy::unmark(role, temporary.id());
                 let unmark = made.roles.iter().map(unmark);
-                let later: Vec<String> = unmark.chain(restored.later.iter().cloned()).collect();
+                let later = unmark.chain(restored.later.iter().cloned());
+                let later: Vec<String> = later.chain(self.templates()).collect();
                 self.share(&outside, &later, &mut notes).await;
                 if all_dropped && let Err(error) = temporary.end(&outside, self.work.major).await {
                     notes.push(error.sentence());
@@ -285,13 +286,8 @@ impl Ready<'_> {
     ) -> Result<(Restored, Option<compare::Compared>)> {
         for (index, database) in self.work.databases.iter().enumerate() {
             if !database.is_created {
-                let make = format!(
-                    "CREATE DATABASE {} TEMPLATE template0",
-                    quote_identifier(&temporary.name(index + 1))
-                );
-                temporary
-                    .execute(&format!("make database {}", database.into), &make)
-                    .await?;
+                let name = temporary.name(index + 1);
+                temporary.make_like(&name, &database.into).await?;
             }
         }
         progress.stage("restore", self.plan.bytes);
@@ -371,6 +367,18 @@ impl Ready<'_> {
             renames.push((temporary.name(index + 1), database.into.clone()));
         }
         temporary.rename(&renames).await
+    }
+
+    /// A database that the dump takes for granted stays the template that every server has in it.
+    fn templates(&self) -> Vec<String> {
+        let granted = |database: &&Planned| !database.is_created && database.into == "template1";
+        let databases = self.work.databases.iter().filter(granted);
+        databases
+            .map(|database| {
+                let name = quote_identifier(&database.into);
+                format!("ALTER DATABASE {name} IS_TEMPLATE true")
+            })
+            .collect()
     }
 
     /// Drops the databases whose place was taken; what cannot be dropped is said, and the restore stays done.

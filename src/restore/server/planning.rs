@@ -211,6 +211,11 @@ impl Planning<'_> {
                 .databases
                 .get(&database.name)
                 .is_some_and(|outlined| outlined.is_created);
+            if !is_created {
+                self.plan.notes.push(format!(
+                    "the backup does not make database {into}: it gets encoding, locale and owner of the one there, or the server's; not its grants, settings and comment"
+                ));
+            }
             self.work.databases.push(Planned {
                 name: database.name.clone(),
                 into: into.clone(),

@@ -125,6 +125,30 @@ impl Temporary {
         format!("{PREFIX}{}_{n}", self.id)
     }
 
+    /// Makes a database that the dump does not make: with encoding, locale and owner of the one whose place it takes, if
+    /// there is one, else as the server has it.
+    pub(super) async fn make_like(&self, name: &str, other: &str) -> Result<()> {
+        let ask = "select format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I CONNECTION LIMIT %s', \
+             $1::text, pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, pg_catalog.pg_get_userbyid(datdba), datconnlimit) \
+             from pg_catalog.pg_database where datname = $2";
+        let like = self
+            .session
+            .query_opt(ask, &[&name, &other])
+            .await
+            .map_err(failed(&format!("look at database {other}")))?;
+        let make = like.map_or_else(
+            || {
+                format!(
+                    "CREATE DATABASE {} TEMPLATE template0",
+                    quote_identifier(name)
+                )
+            },
+            |row| row.get(0),
+        );
+        self.execute(&format!("make a database for {other}"), &make)
+            .await
+    }
+
     /// Where the n-th database's predecessor goes.
     pub(super) fn old_name(&self, n: usize) -> String {
         format!("{PREFIX}{}_old_{n}", self.id)
