@@ -68,6 +68,10 @@ impl Blame {
                     ),
                 )
             }
+            "42" if self == Self::Target && message.starts_with("role ") => (
+                FailureKind::Target,
+                "create that role on the target, then restore again: a dump of one database does not bring the roles it names",
+            ),
             _ if message.contains("could not access file") => (
                 FailureKind::Scratch,
                 of(

@@ -9,6 +9,7 @@ use crate::restore::source::Source;
 use crate::restore::steps::{Step, Steps};
 use crate::sql::encoding::decode;
 use crate::sql::reach::{self, Reach, Verb};
+use crate::sql::roles;
 use crate::sql::statement::{self, Statement};
 use crate::sql::token::Tokens;
 
@@ -17,6 +18,8 @@ use crate::sql::token::Tokens;
 pub(super) struct Outline {
     /// Roles that the dump makes.
     pub(super) roles: BTreeSet<String>,
+    /// Roles that it names, made or not.
+    pub(super) named: BTreeSet<String>,
     /// Tablespaces that it makes, with their directories.
     pub(super) tablespaces: BTreeMap<String, String>,
     /// The databases by the dump's names.
@@ -99,6 +102,7 @@ impl Reader {
             }
             _ => {}
         }
+        self.outline.named.extend(roles::named_in(bytes));
         let database = match reach::reach(bytes) {
             Reach::Here => self.database.clone(),
             Reach::Database(shared) if shared.verb != Verb::Drop => Some(shared.name),

@@ -14,6 +14,9 @@ use crate::restore::plan::{Action, Item, ItemKind, Plan, PreCheck, TargetFacts};
 /// loses nothing.
 const FROM_THE_BEGINNING: [&str; 2] = ["postgres", "template1"];
 
+/// Bytes of the longest name; the server would cut a longer one.
+const LONGEST_NAME: usize = 63;
+
 /// What temporary databases are called.
 const TEMPORARY: &str = "pgvigil_restore_";
 
@@ -117,6 +120,18 @@ impl Planning<'_> {
             Scope::Cluster => self.outline.roles.clone(),
             Scope::Database { name, .. } => self.outline.roles_of(name),
         };
+        if self.catalog().kind == DumpKind::Database {
+            let known = |role: &&String| {
+                !self.shared.roles.contains(*role) && !role.eq_ignore_ascii_case("public")
+            };
+            let missing: Vec<_> = self.outline.named.iter().filter(known).cloned().collect();
+            if !missing.is_empty() {
+                self.refuse(format!(
+                    "the target lacks roles that the backup names ({}), and a dump of one database does not bring them; create them first",
+                    missing.join(", ")
+                ));
+            }
+        }
         for role in &wanted {
             let is_there = self.shared.roles.contains(role);
             if !is_there {
@@ -193,6 +208,11 @@ impl Planning<'_> {
                 database.rows(),
                 format_bytes(database.range.length)
             );
+            if into.is_empty() || into.len() > LONGEST_NAME {
+                self.refuse(format!(
+                    "{into:?} is no database's name: it has to have from 1 to {LONGEST_NAME} bytes; give it another with --as"
+                ));
+            }
             if into.starts_with(TEMPORARY) {
                 self.refuse(format!(
                     "database {into} would be called as temporary databases of restores are; give it another name with --as"
@@ -204,7 +224,10 @@ impl Planning<'_> {
                     self.item(ItemKind::Database, into, Action::Create, loads);
                     false
                 }
-                Some(old) => self.takes_the_place(target, into, old, &loads).await?,
+                Some(old) => {
+                    let own = database.name == *into;
+                    self.takes_the_place(target, into, old, own, &loads).await?
+                }
             };
             let is_created = self
                 .outline
@@ -214,6 +237,11 @@ impl Planning<'_> {
             if !is_created {
                 self.plan.notes.push(format!(
                     "the backup does not make database {into}: it gets encoding, locale and owner of the one there, or the server's; not its grants, settings and comment"
+                ));
+            }
+            if !is_created && loses && self.catalog().kind == DumpKind::Database {
+                self.refuse(format!(
+                    "the backup does not make database {into}, so that it may hold a part of one only; restore it under a new name with --as, or its tables with --table"
                 ));
             }
             self.work.databases.push(Planned {
@@ -234,9 +262,12 @@ impl Planning<'_> {
         target: &Target,
         name: &str,
         old: &SharedDatabase,
+        own: bool,
         loads: &str,
     ) -> Result<bool> {
-        let harmless = FROM_THE_BEGINNING.contains(&name)
+        // Another database's content there would be in every new one.
+        let harmless = own
+            && FROM_THE_BEGINNING.contains(&name)
             && old.allows_connections
             && shared::is_empty(target, name).await?;
         if name == "template0" {
