@@ -158,6 +158,13 @@ impl Catalog {
 }
 
 impl Database {
+    /// Where rows stand, table by table.
+    pub fn data(&self) -> impl Iterator<Item = Range> {
+        self.tables
+            .iter()
+            .flat_map(|table| table.data.iter().copied())
+    }
+
     /// Rows in all tables.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()

@@ -220,11 +220,7 @@ impl Job<'_> {
         if connected {
             runner.connect(&database.name).await?;
         }
-        let mut data: Vec<Range> = database
-            .tables
-            .iter()
-            .flat_map(|table| table.data.iter().copied())
-            .collect();
+        let mut data: Vec<Range> = database.data().collect();
         data.sort_by_key(|range| range.offset);
         runner
             .run(Steps::of_part(source, part, data, self.progress))

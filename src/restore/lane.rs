@@ -19,9 +19,6 @@ use crate::sql::name::quote_qualified;
 use crate::sql::scanner::Position;
 use crate::sql::statement;
 
-/// Bytes of COPY data in one message.
-const MESSAGE: usize = 64 * 1024;
-
 /// A session in one database.
 pub(super) struct Lane {
     session: Session,
@@ -185,12 +182,7 @@ impl Lane {
             if let Some(hasher) = &mut hasher {
                 hasher.feed(&piece);
             }
-            // In messages that stay in the processor's cache until the server has read them.
-            let mut piece = piece;
-            while !piece.is_empty() {
-                let message = piece.split_to(MESSAGE.min(piece.len()));
-                sink.send(message).await?;
-            }
+            sink.send(piece).await?;
             progress.add(bytes);
         }
         let count = sink.as_mut().finish().await?;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::source::Source;
 use crate::archive::file::{self, Known};
-use crate::catalog::Range;
+use crate::catalog::{Catalog, Database, Range};
 use crate::error::{Failure, FailureKind, Result};
 use crate::outcome::Progress;
 use crate::sql::copy::CopyHeader;
@@ -61,6 +61,25 @@ impl Steps {
         let (archive, progress) = (archive.to_owned(), progress.clone());
         let reading = tokio::task::spawn_blocking(move || stream(&archive, sender, &progress));
         Self { receiver, reading }
+    }
+
+    /// Begins to read what a dump says beside its rows: they are passed over where the archive has an index, and come as
+    /// steps where it has none.
+    pub(super) fn beside_rows(
+        archive: &Path,
+        catalog: &Catalog,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let Some(source) = Source::open(archive)? else {
+            return Ok(Self::stream(archive, progress));
+        };
+        let mut data: Vec<Range> = catalog.databases.iter().flat_map(Database::data).collect();
+        data.sort_by_key(|range| range.offset);
+        let all = Range {
+            offset: 0,
+            length: catalog.bytes,
+        };
+        Ok(Self::of_part(&source, all, data, progress))
     }
 
     /// Begins to read a part of an archive without the rows of its tables, which stand at `data`, sorted.

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::catalog::{Catalog, Range};
+use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::outcome::Progress;
 use crate::restore::policy::refused;
-use crate::restore::source::Source;
 use crate::restore::steps::{Step, Steps};
 use crate::sql::encoding::decode;
 use crate::sql::reach::{self, Reach};
@@ -43,23 +42,7 @@ pub(super) async fn read(
     catalog: &Catalog,
     progress: &Progress,
 ) -> Result<Outline> {
-    let mut steps = match Source::open(archive)? {
-        Some(source) => {
-            let mut data: Vec<Range> = catalog
-                .databases
-                .iter()
-                .flat_map(|database| &database.tables)
-                .flat_map(|table| table.data.iter().copied())
-                .collect();
-            data.sort_by_key(|range| range.offset);
-            let all = Range {
-                offset: 0,
-                length: catalog.bytes,
-            };
-            Steps::of_part(&source, all, data, progress)
-        }
-        None => Steps::stream(archive, progress),
-    };
+    let mut steps = Steps::beside_rows(archive, catalog, progress)?;
     let mut outline = Outline::default();
     let mut encoding = String::new();
     while let Some(step) = steps.receiver.recv().await {

@@ -34,7 +34,7 @@ use crate::sql::name::quote_identifier;
 use crate::sql::reach::{self, Reach};
 use crate::sql::statement;
 use policy::{Made, ServerPolicy};
-use temporary::Temporary;
+use temporary::{Replacing, Temporary};
 
 /// What to restore.
 #[derive(Clone, Debug)]
@@ -99,9 +99,7 @@ struct Planned {
     /// Whether the dump makes it.
     is_created: bool,
     /// Whether there is one that goes.
-    replaces: bool,
-    /// Whether the one that goes has something in it.
-    loses: bool,
+    replacing: Replacing,
 }
 
 /// A restore, done.
@@ -183,7 +181,7 @@ impl Ready<'_> {
         self.work
             .databases
             .iter()
-            .filter(|database| database.loses)
+            .filter(|database| database.replacing == Replacing::InUse)
             .map(|database| database.into.clone())
             .collect()
     }
@@ -198,8 +196,9 @@ impl Ready<'_> {
         }
         let (outside, shared) = shared::look(&self.target).await?;
         self.still_as_planned(&shared)?;
-        let count = self.work.databases.len();
-        let temporary = Temporary::make(&self.target, &outside, shared.version, count).await?;
+        let databases = self.work.databases.iter();
+        let replacing: Vec<_> = databases.map(|database| database.replacing).collect();
+        let temporary = Temporary::make(&self.target, &outside, shared.version, &replacing).await?;
         let policy = self.policy(&temporary);
         let loaded = self.load(&temporary, &policy, progress).await;
         let made = policy
@@ -263,7 +262,7 @@ impl Ready<'_> {
     fn still_as_planned(&self, shared: &Shared) -> Result<()> {
         for database in &self.work.databases {
             let there = shared.databases.contains_key(&database.into);
-            if there != database.replaces {
+            if there == (database.replacing == Replacing::Nothing) {
                 let now = if there { "is there now" } else { "is gone now" };
                 return Err(Failure::new(
                     FailureKind::Usage,
@@ -359,7 +358,7 @@ impl Ready<'_> {
         outside.close().await;
         let mut renames = Vec::new();
         for (index, database) in self.work.databases.iter().enumerate() {
-            if database.replaces {
+            if database.replacing != Replacing::Nothing {
                 renames.push((database.into.clone(), temporary.old_name(index + 1)));
             }
         }
@@ -385,12 +384,13 @@ impl Ready<'_> {
     async fn drop_replaced(&self, temporary: &Temporary, notes: &mut Vec<String>) -> bool {
         let mut all = true;
         for (index, database) in self.work.databases.iter().enumerate() {
-            if !database.replaces {
+            if database.replacing == Replacing::Nothing {
                 continue;
             }
             let old = temporary.old_name(index + 1);
             // It was empty when it was planned, and no backup was taken of it.
-            if !database.loses && !temporary.is_empty(&old).await.unwrap_or(false) {
+            let was_empty = database.replacing == Replacing::Empty;
+            if was_empty && !temporary.is_empty(&old).await.unwrap_or(false) {
                 let kept = format!("{}_before_{}", database.into, temporary.id());
                 let renamed = temporary.rename(&[(old.clone(), kept.clone())]).await;
                 all &= renamed.is_ok();

@@ -1,6 +1,7 @@
 //! What a restore would do to a server: the plan for people, and the same as names for the work.
 
 use super::outline::{self, Outline};
+use super::temporary::Replacing;
 use super::{Planned, Request, Scope, Work};
 use crate::catalog::{Catalog, Database, DumpKind};
 use crate::config::units::format_bytes;
@@ -219,10 +220,10 @@ impl Planning<'_> {
                 ));
             }
             let there = self.shared.databases.get(into);
-            let loses = match there {
+            let replacing = match there {
                 None => {
                     self.item(ItemKind::Database, into, Action::Create, loads);
-                    false
+                    Replacing::Nothing
                 }
                 Some(old) => {
                     let own = database.name == *into;
@@ -239,7 +240,10 @@ impl Planning<'_> {
                     "the backup does not make database {into}: it gets encoding, locale and owner of the one there, or the server's; not its grants, settings and comment"
                 ));
             }
-            if !is_created && loses && self.catalog().kind == DumpKind::Database {
+            if !is_created
+                && replacing == Replacing::InUse
+                && self.catalog().kind == DumpKind::Database
+            {
                 self.refuse(format!(
                     "the backup does not make database {into}, so that it may hold a part of one only; restore it under a new name with --as, or its tables with --table"
                 ));
@@ -248,15 +252,14 @@ impl Planning<'_> {
                 name: database.name.clone(),
                 into: into.clone(),
                 is_created,
-                replaces: there.is_some(),
-                loses,
+                replacing,
             });
         }
         self.others(&wanted);
         Ok(())
     }
 
-    /// A database of that name is there; gives whether it has something in it.
+    /// A database of that name is there.
     async fn takes_the_place(
         &mut self,
         target: &Target,
@@ -264,7 +267,7 @@ impl Planning<'_> {
         old: &SharedDatabase,
         own: bool,
         loads: &str,
-    ) -> Result<bool> {
+    ) -> Result<Replacing> {
         // Another database's content there would be in every new one.
         let harmless = own
             && FROM_THE_BEGINNING.contains(&name)
@@ -281,7 +284,7 @@ impl Planning<'_> {
             };
             let detail = format!("{loads}; the one there has nothing in it{sessions}");
             self.item(ItemKind::Database, name, Action::Replace, detail);
-            return Ok(false);
+            return Ok(Replacing::Empty);
         }
         let detail = format!(
             "{loads}; the one there has {} and {} connections, which will be ended",
@@ -300,7 +303,7 @@ impl Planning<'_> {
                 format_bytes(old.bytes)
             ));
         }
-        Ok(true)
+        Ok(Replacing::InUse)
     }
 
     /// What keeps a database from being dropped, and its place from being taken.
@@ -359,10 +362,9 @@ impl Planning<'_> {
             .databases
             .iter()
             .filter(|(name, _)| {
-                self.work
-                    .databases
-                    .iter()
-                    .any(|database| database.replaces && database.into == **name)
+                self.work.databases.iter().any(|database| {
+                    database.replacing != Replacing::Nothing && database.into == **name
+                })
             })
             .collect();
         let sessions: u64 = replaced.iter().map(|(_, database)| database.sessions).sum();

@@ -33,6 +33,9 @@ struct Note {
     pgvigil_restore: String,
     /// Databases that go if nobody is connected to the first.
     databases: Vec<String>,
+    /// Those of them that go only as long as nobody has made anything in them: no backup was taken of these.
+    #[serde(default)]
+    empty: Vec<String>,
     /// Whether the restored databases are in place.
     #[serde(default)]
     in_place: bool,
@@ -55,6 +58,25 @@ impl Note {
             quote_literal(&text)
         )
     }
+}
+
+/// Whether a database takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replacing {
+    /// There is none of its name.
+    Nothing,
+    /// One in which nobody has made anything.
+    Empty,
+    /// One that is in use.
+    InUse,
+}
+
+fn new_name(id: &str, n: usize) -> String {
+    format!("{PREFIX}{id}_{n}")
+}
+
+fn old_name(id: &str, n: usize) -> String {
+    format!("{PREFIX}{id}_old_{n}")
 }
 
 /// The temporary databases of one restore.
@@ -87,7 +109,7 @@ impl Temporary {
         target: &Target,
         outside: &Session,
         version: Version,
-        count: usize,
+        replacing: &[Replacing],
     ) -> Result<Self> {
         let id = format!("{:08x}", random_id()?);
         let first = format!("{PREFIX}{id}_0");
@@ -100,12 +122,16 @@ impl Temporary {
             .map_err(failed("make a temporary database on the target"))?;
         let target = target.in_database(&first).for_restoring(version);
         let session = target.session(&first).await?;
-        let databases = (1..=count)
-            .flat_map(|n| [format!("{PREFIX}{id}_{n}"), format!("{PREFIX}{id}_old_{n}")])
-            .collect();
+        let numbered = || (1..).zip(replacing);
         let note = Note {
             pgvigil_restore: id.clone(),
-            databases,
+            databases: numbered()
+                .flat_map(|(n, _)| [new_name(&id, n), old_name(&id, n)])
+                .collect(),
+            empty: numbered()
+                .filter(|(_, replacing)| **replacing == Replacing::Empty)
+                .map(|(n, _)| old_name(&id, n))
+                .collect(),
             in_place: false,
         };
         session
@@ -122,7 +148,7 @@ impl Temporary {
 
     /// The temporary name of the n-th database, counted from 1.
     pub(super) fn name(&self, n: usize) -> String {
-        format!("{PREFIX}{}_{n}", self.id)
+        new_name(&self.id, n)
     }
 
     /// Makes a database that the dump does not make: with encoding, locale and owner of the one whose place it takes, if
@@ -151,7 +177,7 @@ impl Temporary {
 
     /// Where the n-th database's predecessor goes.
     pub(super) fn old_name(&self, n: usize) -> String {
-        format!("{PREFIX}{}_old_{n}", self.id)
+        old_name(&self.id, n)
     }
 
     /// Runs a statement in the first database.
@@ -193,14 +219,12 @@ impl Temporary {
                     quote_identifier(from),
                     quote_identifier(to)
                 );
-                if let Err(error) = run(&text).await {
-                    let _ = run("ROLLBACK").await;
-                    return Err(error);
-                }
+                run(&text).await?;
             }
             let note = Note {
                 pgvigil_restore: self.id.clone(),
                 databases: self.note.databases.clone(),
+                empty: self.note.empty.clone(),
                 in_place: true,
             };
             run(&note.as_comment(&self.target.database)).await?;
@@ -399,6 +423,13 @@ pub(super) async fn sweep(target: &Target, outside: &Session, shared: &Shared) -
             }
             let what = format!("drop {name}, which a killed restore left");
             let dropped = async {
+                if note.empty.contains(name) && !shared::is_empty(target, name).await? {
+                    let why = format!(
+                        "drop {name}, which a killed restore has replaced: it was empty then and is not any more"
+                    );
+                    let remedy = "look into it, and rename or drop it";
+                    return Err(Failure::new(FailureKind::Target, why).remedy(remedy));
+                }
                 if !note.in_place {
                     end_subscriptions(target, outside, name).await?;
                 }
