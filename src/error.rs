@@ -32,6 +32,10 @@ pub enum FailureKind {
     RestoreFailed,
     /// The attempt took longer than it may.
     Timeout,
+    /// pg_dump waited for a lock longer than it may.
+    LockTimeout,
+    /// pgvigil ended in the middle of it: killed, or out of memory.
+    Interrupted,
     /// Someone asked us to stop.
     Cancelled,
     /// The server cannot be reached.
@@ -67,7 +71,7 @@ pub struct Policy {
 
 impl FailureKind {
     /// Every kind, in the order of the metrics' label values.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Usage,
         Self::Config,
         Self::DumpFailed,
@@ -77,6 +81,8 @@ impl FailureKind {
         Self::NotEqual,
         Self::RestoreFailed,
         Self::Timeout,
+        Self::LockTimeout,
+        Self::Interrupted,
         Self::Cancelled,
         Self::Connect,
         Self::Auth,
@@ -101,6 +107,8 @@ impl FailureKind {
             Self::NotEqual => ("not_equal", 1, false),
             Self::RestoreFailed => ("restore_failed", 1, false),
             Self::Timeout => ("timeout", 3, true),
+            Self::LockTimeout => ("lock_timeout", 3, true),
+            Self::Interrupted => ("interrupted", 3, true),
             Self::Cancelled => ("cancelled", 3, false),
             Self::Connect => ("connect", 3, true),
             Self::Auth => ("auth", 3, false),

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::FailureKind;
+use crate::error::{Failure, FailureKind};
 
 /// Which job an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Job {
     Drill,
     /// A backup was to be restored onto a server, by a person.
     Restore,
+    /// Backups that are no longer wanted were to be removed.
+    Prune,
 }
 
 /// How it ended.
@@ -38,6 +40,8 @@ pub enum JobResult {
     Failed,
     /// The job could not run.
     Error,
+    /// The time for it was up, and it was ended.
+    Timeout,
 }
 
 /// One attempt.
@@ -53,6 +57,9 @@ pub struct Entry {
     pub server: String,
     /// Which job.
     pub job: Job,
+    /// When it was due, where the schedule asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_for: Option<DateTime<Utc>>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
@@ -69,6 +76,15 @@ pub struct Entry {
     pub backup: Option<String>,
     /// When that backup was finished, where its manifest says it.
     pub backup_finished_at: Option<DateTime<Utc>>,
+    /// How large the backup is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
+    /// Whether someone else took the backup, and it was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
+    /// What was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<PruneFacts>,
     /// What a drill measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillFacts>,
@@ -99,6 +115,28 @@ pub struct Head {
     pub sequence: u64,
     /// SHA-256 of its line, in hex.
     pub digest: String,
+}
+
+/// How large a backup is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The archive.
+    pub bytes: u64,
+    /// The dump text in it.
+    pub uncompressed_bytes: u64,
+    /// All databases on the server when the dump began, 0 where unknown.
+    pub database_bytes: u64,
+}
+
+/// What was removed because it was no longer wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneFacts {
+    /// Archives removed, with their manifests.
+    pub removed: Vec<String>,
+    /// Their size in all.
+    pub bytes: u64,
+    /// Backups kept.
+    pub kept: u64,
 }
 
 /// What a drill measured.
@@ -147,6 +185,37 @@ pub struct Phase {
 }
 
 impl Entry {
+    /// An attempt that begins and did not run yet.
+    pub fn begun(
+        job: Job,
+        server: impl Into<String>,
+        job_id: impl Into<String>,
+        started_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            sequence: 0,
+            previous: String::new(),
+            job_id: job_id.into(),
+            server: server.into(),
+            job,
+            scheduled_for: None,
+            started_at,
+            finished_at: started_at,
+            duration_seconds: 0.0,
+            result: JobResult::Error,
+            reason: None,
+            message: None,
+            backup: None,
+            backup_finished_at: None,
+            sizes: None,
+            observed: false,
+            pruned: None,
+            drill: None,
+            restore: None,
+            report: None,
+        }
+    }
+
     /// Whether it is about a part of a backup only.
     pub fn is_partial(&self) -> bool {
         self.drill
@@ -157,7 +226,48 @@ impl Entry {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Backup, Self::Verify, Self::Drill, Self::Restore];
+    pub const ALL: [Self; 5] = [
+        Self::Backup,
+        Self::Verify,
+        Self::Drill,
+        Self::Restore,
+        Self::Prune,
+    ];
+
+    /// Its name in logs, messages and addresses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Verify => "verify",
+            Self::Drill => "drill",
+            Self::Restore => "restore",
+            Self::Prune => "prune",
+        }
+    }
+}
+
+impl JobResult {
+    /// How a job ended.
+    pub fn of(job: Job, failure: Option<&Failure>) -> Self {
+        match failure.map(Failure::kind) {
+            None => Self::Passed,
+            Some(FailureKind::Timeout) => Self::Timeout,
+            Some(kind) if kind.policy().exit_code == 1 => Self::Failed,
+            // A backup that was not taken is a failed one, whatever the reason.
+            Some(_) if job == Job::Backup => Self::Failed,
+            Some(_) => Self::Error,
+        }
+    }
+
+    /// Its name in logs and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 impl std::fmt::Display for Head {

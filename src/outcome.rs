@@ -14,6 +14,7 @@ pub struct Progress(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    job_id: Mutex<String>,
     stage: Mutex<&'static str>,
     bytes: AtomicU64,
     expected: AtomicU64,
@@ -21,6 +22,17 @@ struct State {
 }
 
 impl Progress {
+    /// Says which attempt it is: what ties log lines, ledger and status together.
+    pub fn belongs_to(&self, job_id: &str) {
+        job_id.clone_into(&mut self.0.job_id.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The attempt at work; empty before it has begun.
+    pub fn job_id(&self) -> String {
+        let job_id = self.0.job_id.lock();
+        job_id.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Begins a stage of which `expected` bytes are foreseen (0: unknown).
     pub fn stage(&self, stage: &'static str, expected: u64) {
         *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use crate::error::{Failure, FailureKind, Result};
-use crate::ledger::{DrillFacts, Entry, Job, JobResult, KeptReport, RestoreFacts};
+use crate::ledger::{
+    DrillFacts, Entry, Job, JobResult, KeptReport, PruneFacts, RestoreFacts, Sizes,
+};
 use crate::pg::scratch::random_id;
 use crate::store;
 
@@ -28,24 +30,7 @@ impl Attempt {
             started_at.format("%Y%m%dT%H%M%S"),
             random_id()?
         );
-        let entry = Entry {
-            sequence: 0,
-            previous: String::new(),
-            job_id,
-            server: server.to_owned(),
-            job,
-            started_at,
-            finished_at: started_at,
-            duration_seconds: 0.0,
-            result: JobResult::Error,
-            reason: None,
-            message: None,
-            backup: None,
-            backup_finished_at: None,
-            drill: None,
-            restore: None,
-            report: None,
-        };
+        let entry = Entry::begun(job, server, job_id, started_at);
         Ok(Self {
             directory: directory.map(Path::to_owned),
             began: Instant::now(),
@@ -66,6 +51,28 @@ impl Attempt {
     /// Ties log lines, ledger and reports together.
     pub fn job_id(&self) -> &str {
         &self.entry.job_id
+    }
+
+    /// Says when it was due.
+    pub fn was_due(&mut self, at: Option<DateTime<Utc>>) {
+        self.entry.scheduled_for = at;
+    }
+
+    /// Adds how large the backup is.
+    pub fn is_large(&mut self, sizes: Sizes) {
+        self.entry.sizes = Some(sizes);
+    }
+
+    /// Adds what was removed.
+    pub fn removed(&mut self, facts: PruneFacts) {
+        self.entry.pruned = Some(facts);
+    }
+
+    /// It was someone else's, from then until then.
+    pub fn was_observed(&mut self, started_at: DateTime<Utc>, finished_at: DateTime<Utc>) {
+        self.entry.observed = true;
+        self.entry.started_at = started_at;
+        self.entry.finished_at = finished_at;
     }
 
     /// Names the backup it is about.
@@ -93,20 +100,20 @@ impl Attempt {
 
     /// Ends it: one ledger entry, one log line.
     pub fn end(mut self, failure: Option<&Failure>) {
-        self.entry.finished_at = Utc::now();
-        self.entry.duration_seconds = self.seconds();
-        self.entry.result = match failure {
-            None => JobResult::Passed,
-            Some(failure) if failure.kind().policy().exit_code == 1 => JobResult::Failed,
-            // A backup that was not taken is a failed one, whatever the reason.
-            Some(_) if self.entry.job == Job::Backup => JobResult::Failed,
-            Some(_) => JobResult::Error,
-        };
+        if self.entry.observed {
+            let took = self.entry.finished_at - self.entry.started_at;
+            self.entry.duration_seconds = took.to_std().unwrap_or_default().as_secs_f64();
+        } else {
+            self.entry.finished_at = Utc::now();
+            self.entry.duration_seconds = self.seconds();
+        }
+        self.entry.result = JobResult::of(self.entry.job, failure);
         self.entry.reason = failure.map(Failure::kind);
         self.entry.message = failure.map(Failure::sentence);
         info!(
-            job = ?self.entry.job, job_id = %self.entry.job_id, server = %self.entry.server, result = ?self.entry.result,
-            seconds = self.entry.duration_seconds, backup = self.entry.backup.as_deref().unwrap_or("-"), "job ended"
+            job = self.entry.job.name(), job_id = %self.entry.job_id, server = %self.entry.server,
+            result = self.entry.result.name(), seconds = self.entry.duration_seconds,
+            backup = self.entry.backup.as_deref(), "job ended"
         );
         let Some(directory) = &self.directory else {
             return;

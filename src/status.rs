@@ -4,6 +4,7 @@
 //! in the process (a running job, whether the server answers, the volume's space) stands beside it in [`ServerView`].
 //! [`Shared`] is where the daemon writes and the reports read.
 
+pub mod control;
 mod verdict;
 mod view;
 
@@ -17,7 +18,7 @@ use crate::manifest::Manifest;
 
 pub use crate::store::space::Space;
 pub use verdict::{Level, Verdict, verdict};
-pub use view::{PerJob, Running, ServerView, Shared, Snapshot};
+pub use view::{Paused, PerJob, Running, ServerView, Shared, Snapshot};
 
 /// What the disk says about one server.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,17 @@ pub struct BackupSummary {
     pub has_manifest: bool,
 }
 
+/// A kept backup, and what the ledger says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBackup {
+    /// The backup.
+    pub summary: BackupSummary,
+    /// How its last check ended that could run, and when.
+    pub verified: Option<(JobResult, DateTime<Utc>)>,
+    /// How its last drill of all of it ended that could run, and when.
+    pub drilled: Option<(JobResult, DateTime<Utc>)>,
+}
+
 /// One database of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
@@ -69,12 +81,16 @@ pub struct ServerStatus {
     pub verify: History,
     /// Drills.
     pub drill: History,
+    /// Removals of what is no longer wanted.
+    pub prune: History,
     /// What the last drill that compared anything measured.
     pub last_drill: DrillStatus,
     /// When the newest backup that a drill proved was finished.
     pub proven_backup_at: Option<DateTime<Utc>>,
     /// The newest backup with a manifest.
     pub newest: Option<BackupSummary>,
+    /// All backups kept and what became of them, the newest first.
+    pub backups: Vec<KeptBackup>,
     /// How its last verification ended.
     pub newest_verified: Option<JobResult>,
     /// Kept backups.
@@ -136,16 +152,6 @@ pub struct Problem {
     pub sentence: String,
 }
 
-/// A job's name in logs and on the page.
-pub const fn job_name(job: Job) -> &'static str {
-    match job {
-        Job::Backup => "backup",
-        Job::Verify => "verify",
-        Job::Drill => "drill",
-        Job::Restore => "restore",
-    }
-}
-
 impl BackupSummary {
     /// The summary of a backup that pgvigil made.
     pub fn from_manifest(manifest: &Manifest) -> Self {
@@ -199,7 +205,7 @@ impl History {
         self.attempts += 1;
         let ended = Some(entry.finished_at);
         self.last_attempt = self.last_attempt.max(Some(entry.started_at));
-        if entry.result != JobResult::Error {
+        if matches!(entry.result, JobResult::Passed | JobResult::Failed) {
             self.last_duration_seconds = entry.duration_seconds;
         }
         match entry.result {
@@ -208,7 +214,11 @@ impl History {
                 self.success_duration_seconds = entry.duration_seconds;
             }
             JobResult::Failed => self.last_failure = self.last_failure.max(ended),
-            JobResult::Error => self.last_error = self.last_error.max(ended),
+            // A backup that was not taken in time is a failed one.
+            JobResult::Timeout if entry.job == Job::Backup => {
+                self.last_failure = self.last_failure.max(ended);
+            }
+            JobResult::Error | JobResult::Timeout => self.last_error = self.last_error.max(ended),
         }
         if entry.result != JobResult::Passed {
             *self
@@ -228,13 +238,19 @@ impl ServerStatus {
     /// Counts what was found on disk.
     pub fn new(loaded: &Loaded) -> Self {
         let mut status = Self::default();
-        let mut verified = HashMap::new();
+        let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
+        let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         for entry in &loaded.entries {
             status.count(entry);
-            if let (Job::Verify, JobResult::Passed | JobResult::Failed, Some(backup)) =
-                (entry.job, entry.result, &entry.backup)
+            if let (JobResult::Passed | JobResult::Failed, Some(backup)) =
+                (entry.result, &entry.backup)
             {
-                verified.insert(backup.as_str(), entry.result);
+                let ended = (entry.result, entry.finished_at);
+                match entry.job {
+                    Job::Verify => _ = verified.insert(backup, ended),
+                    Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, ended),
+                    _ => {}
+                }
             }
         }
         for backup in &loaded.backups {
@@ -245,16 +261,24 @@ impl ServerStatus {
                     .oldest_at
                     .map_or(backup.finished_at, |oldest| oldest.min(backup.finished_at)),
             );
-            status.corrupt +=
-                u64::from(verified.get(backup.file_name.as_str()) == Some(&JobResult::Failed));
+            let verified = verified.get(backup.file_name.as_str()).copied();
+            status.corrupt += u64::from(verified.is_some_and(|(how, _)| how == JobResult::Failed));
+            status.backups.push(KeptBackup {
+                summary: backup.clone(),
+                verified,
+                drilled: drilled.get(backup.file_name.as_str()).copied(),
+            });
         }
+        status
+            .backups
+            .sort_by_key(|backup| std::cmp::Reverse(backup.summary.started_at));
         let newest = loaded
             .backups
             .iter()
             .filter(|backup| backup.has_manifest)
             .max_by_key(|backup| backup.finished_at);
         if let Some(newest) = newest {
-            status.newest_verified = verified.get(newest.file_name.as_str()).copied();
+            status.newest_verified = verified.get(newest.file_name.as_str()).map(|(how, _)| *how);
             // The ledger may be lost or behind; the manifest is published only with a whole backup.
             status.backup.last_success = status.backup.last_success.max(Some(newest.finished_at));
             status.backup.last_attempt = status.backup.last_attempt.max(Some(newest.started_at));
@@ -270,6 +294,7 @@ impl ServerStatus {
             Job::Verify => &mut self.verify,
             // They say nothing of the backups to come.
             Job::Restore => return,
+            Job::Prune => &mut self.prune,
             // A part that passes proves no backup; one that fails is at fault all the same.
             Job::Drill if entry.is_partial() && entry.result == JobResult::Passed => return,
             Job::Drill => &mut self.drill,

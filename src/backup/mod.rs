@@ -61,7 +61,7 @@ pub async fn run(server: &Server, progress: &Progress) -> Result<Report> {
 
 async fn attempted(server: &Server, attempt: &Attempt, progress: &Progress) -> Result<Report> {
     let deadline = Instant::now() + server.backup.timeout;
-    let lock = lock::take(&server.directory)?;
+    let lock = lock::take(&server.directory, "backup")?;
     for done in publish::sweep(&server.directory, &lock)? {
         info!(job_id = attempt.job_id(), "{done}");
     }

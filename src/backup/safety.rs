@@ -104,7 +104,7 @@ async fn attempted(
     progress: &Progress,
 ) -> Result<PathBuf> {
     let deadline = Instant::now() + server.backup.timeout;
-    let lock = lock::take(&server.directory)?;
+    let lock = lock::take(&server.directory, "backup before a restore")?;
     publish::sweep(&server.directory, &lock)?;
     progress.stage("safety backup", 0);
     let look = async || match what {

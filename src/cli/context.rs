@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::args::Args;
 use crate::config::{
-    Config, Connection, Drill, Objectives, PasswordSource, Retention, Server, SslMode, raw,
+    Config, Connection, Drill, Objectives, PasswordSource, Retention, Server, SslMode, Verify, raw,
 };
 use crate::error::{Failure, FailureKind, Result};
 use crate::store;
@@ -172,9 +172,11 @@ pub(super) fn unconfigured(
         connection,
         directory,
         pg_bin,
+        paused: None,
+        volume: crate::config::Volume::default(),
         backup: crate::config::Backup::default(),
         retention: Retention::default(),
-        verify: None,
+        verify: Verify::default(),
         drill: Drill::default(),
         objectives: Objectives::default(),
     }

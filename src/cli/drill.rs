@@ -27,6 +27,9 @@ pub(super) fn text(report: &Report) -> String {
             format!("{scope} restores, and every row of it is equal (no proof of the whole backup)")
         }
         (JobResult::Failed, _) => "FAILED: the backup is at fault".to_owned(),
+        (JobResult::Timeout, _) => {
+            "TIMEOUT: the time for the drill was up, so nothing is proven".to_owned()
+        }
         (JobResult::Error, _) => "ERROR: the drill could not run, so nothing is proven".to_owned(),
     };
     let verdict = render::plain(&verdict);

@@ -14,7 +14,6 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::check::Checked;
 use crate::ledger::evidence::{self, Evidence, Gap, Period};
 use crate::ledger::{Entry, Head, Job, JobResult};
-use crate::status::job_name;
 use crate::store;
 
 pub(super) fn run(args: &Args, command: &LedgerCommand) -> Verb {
@@ -204,7 +203,7 @@ fn attempts_text(attempts: &[Entry]) -> String {
         text.push_str(&format!(
             "  {} {}: {}\n",
             time(entry.finished_at),
-            job_name(entry.job),
+            entry.job.name(),
             render::plain(message)
         ));
     }
@@ -230,7 +229,7 @@ fn cells(entry: &Entry) -> Vec<String> {
     let compared = restored.unwrap_or(compared);
     vec![
         time(entry.finished_at),
-        job_name(entry.job).to_owned(),
+        entry.job.name().to_owned(),
         entry.backup.as_deref().map_or_else(none, render::plain),
         compared,
         format_seconds(entry.duration_seconds),
@@ -247,6 +246,7 @@ fn result(result: JobResult) -> &'static str {
         JobResult::Passed => "passed",
         JobResult::Failed => "FAILED",
         JobResult::Error => "error",
+        JobResult::Timeout => "timeout",
     }
 }
 
@@ -255,11 +255,11 @@ fn summary(evidence: &Evidence) -> String {
     for jobs in &evidence.jobs {
         text.push_str(&format!(
             "  {}: {}, {} passed, {} failed, {} could not run\n",
-            job_name(jobs.job),
+            jobs.job.name(),
             render::plural(jobs.attempts, "attempt"),
             jobs.passed,
             jobs.failed,
-            jobs.error
+            jobs.error + jobs.timeout
         ));
     }
     text.push_str("  newest proven backup: ");
@@ -289,7 +289,7 @@ fn summary(evidence: &Evidence) -> String {
 fn gap_text(job: Job, gap: Gap) -> String {
     format!(
         "  longest time without a passed {}: {} ({} to {})\n",
-        job_name(job),
+        job.name(),
         format_age(Duration::from_secs(gap.seconds)),
         time(gap.from),
         time(gap.to)

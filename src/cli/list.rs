@@ -109,6 +109,10 @@ fn cells(row: &Row) -> Vec<String> {
             result: JobResult::Error,
             ..
         }) => "error".to_owned(),
+        Some(State {
+            result: JobResult::Timeout,
+            ..
+        }) => "timeout".to_owned(),
     };
     vec![
         row.server.clone(),

@@ -40,7 +40,7 @@ impl Runner for Jobs {
             Job::Backup => async move { backup::run(&server, &progress).await.map(drop) }.boxed(),
             Job::Verify => async move { verify_all(&server, &progress).await }.boxed(),
             Job::Drill => async move { drill_latest(&server, &progress).await }.boxed(),
-            Job::Restore => {
+            Job::Restore | Job::Prune => {
                 async { Err(Failure::new(FailureKind::Usage, "restore on a schedule")) }.boxed()
             }
         }

@@ -11,6 +11,9 @@ pub mod units;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
 pub use crate::schedule::Schedule;
 pub use expect::Expect;
 
@@ -21,6 +24,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     /// The exporter.
     pub http: Http,
+    /// Jobs at once, over all servers.
+    pub jobs: u32,
 }
 
 /// The exporter's settings.
@@ -28,6 +33,10 @@ pub struct Config {
 pub struct Http {
     /// Address and port to listen on.
     pub listen: std::net::SocketAddr,
+    /// TLS, passwords and limits in exporter-toolkit's format.
+    pub web_config_file: Option<PathBuf>,
+    /// Holds the token of those who may ask for jobs; without it nobody may.
+    pub token_file: Option<PathBuf>,
 }
 
 /// One PostgreSQL instance and where its backups live.
@@ -41,12 +50,16 @@ pub struct Server {
     pub directory: PathBuf,
     /// PostgreSQL binaries, where not found by version.
     pub pg_bin: Option<PathBuf>,
+    /// Set where nothing is to run by itself.
+    pub paused: Option<Pause>,
+    /// What was promised of the volume.
+    pub volume: Volume,
     /// How to take backups.
     pub backup: Backup,
     /// What to keep.
     pub retention: Retention,
     /// When to verify all backups.
-    pub verify: Option<Schedule>,
+    pub verify: Verify,
     /// How to drill.
     pub drill: Drill,
     /// What the numbers should be.
@@ -102,15 +115,82 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// Nothing runs by itself for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why, for those who wonder.
+    pub reason: String,
+    /// Until when; `None`: until someone says so.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What was promised of a volume, where nobody asks the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// The size that the claim asked for, in bytes.
+    pub requested: Option<u64>,
+}
+
+/// Who takes the backups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// We do.
+    Take,
+    /// Someone else does, and we watch over the files.
+    Observe(Observe),
+}
+
+/// Which files of someone else to watch over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observe {
+    /// Their names, with `*` and `?` as wildcards.
+    pub pattern: String,
+    /// How long a file has to stay as it is before it is taken for complete.
+    pub settle: Duration,
+}
+
+/// What happens when the next backup will not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenShort {
+    /// It is not begun.
+    #[default]
+    Refuse,
+    /// It is begun, with a warning.
+    Warn,
+}
+
+/// When to verify all backups, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verify {
+    /// When; `None` never by itself.
+    pub schedule: Option<Schedule>,
+    /// How much later than due it may begin.
+    pub jitter: Duration,
+    /// How long checking one backup may take.
+    pub timeout: Duration,
+    /// Attempts after one that could not run.
+    pub retries: u32,
+}
+
 /// How to take backups.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backup {
+    /// Who takes them.
+    pub mode: Mode,
     /// When; `None` never by itself.
     pub schedule: Option<Schedule>,
+    /// How much later than due one may begin, so that many servers do not begin at once.
+    pub jitter: Duration,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// Attempts after a failed one.
     pub retries: u32,
+    /// Wait before the first of them; each further one waits twice as long.
+    pub retry_delay: Duration,
+    /// How long pg_dump may wait for the lock on a table.
+    pub lock_timeout: Duration,
+    /// What happens when the next one will not fit.
+    pub when_short: WhenShort,
     /// Databases to dump at once.
     pub jobs: u32,
 }
@@ -130,6 +210,8 @@ pub struct Retention {
     pub keep_monthly: u32,
     /// Years of which to keep the last backup.
     pub keep_yearly: u32,
+    /// Whether files that someone else made are pruned too.
+    pub adopt: bool,
 }
 
 /// How to drill.
@@ -137,8 +219,12 @@ pub struct Retention {
 pub struct Drill {
     /// When; `None` never by itself.
     pub schedule: Option<Schedule>,
+    /// How much later than due it may begin.
+    pub jitter: Duration,
     /// How long one may take.
     pub timeout: Duration,
+    /// Attempts after one that could not run.
+    pub retries: u32,
     /// Whether to refuse to drill where the scratch server cannot be fenced in fully.
     pub fence_required: bool,
     /// A server to drill on, in place of one of our own.
@@ -220,10 +306,6 @@ impl Server {
                 self.name
             ));
         };
-        note(format!(
-            "retention ({}); no backup is deleted",
-            self.retention
-        ));
         if self.backup.jobs > 1 {
             note(format!(
                 "backup.jobs {}; databases are dumped one after the other",
@@ -283,10 +365,35 @@ impl SslMode {
 impl Default for Backup {
     fn default() -> Self {
         Self {
+            mode: Mode::Take,
             schedule: None,
+            jitter: Duration::ZERO,
             timeout: Duration::from_secs(30 * 60),
             retries: 1,
+            retry_delay: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(5 * 60),
+            when_short: WhenShort::Refuse,
             jobs: 1,
+        }
+    }
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self {
+            pattern: "postgresql_backup_*.sql.gz".to_owned(),
+            settle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self {
+            schedule: None,
+            jitter: Duration::ZERO,
+            timeout: Duration::from_secs(30 * 60),
+            retries: 1,
         }
     }
 }
@@ -300,6 +407,7 @@ impl Default for Retention {
             keep_weekly: 0,
             keep_monthly: 0,
             keep_yearly: 0,
+            adopt: false,
         }
     }
 }
@@ -308,7 +416,9 @@ impl Default for Drill {
     fn default() -> Self {
         Self {
             schedule: None,
+            jitter: Duration::ZERO,
             timeout: Duration::from_secs(4 * 3600),
+            retries: 1,
             fence_required: false,
             server: None,
             checks: Vec::new(),

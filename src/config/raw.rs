@@ -28,6 +28,16 @@ pub(super) struct Document {
     pub(super) servers: Option<Vec<Spanned<Server>>>,
     #[serde(default)]
     pub(super) http: Option<Http>,
+    #[serde(default)]
+    pub(super) limits: Option<Limits>,
+}
+
+/// `limits`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) jobs: Option<Text>,
 }
 
 /// `http`.
@@ -36,6 +46,13 @@ pub(super) struct Document {
 pub(super) struct Http {
     #[serde(default, deserialize_with = "given")]
     pub(super) listen: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) web_config_file: Option<Text>,
+    /// Known only to be refused with advice; its value is not kept.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) token: Option<Spanned<IgnoredAny>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) token_file: Option<Text>,
 }
 
 /// One of `servers`.
@@ -53,6 +70,10 @@ pub(super) struct Server {
     #[serde(default)]
     pub(super) backup: Option<Backup>,
     #[serde(default)]
+    pub(super) paused: Option<Spanned<Paused>>,
+    #[serde(default)]
+    pub(super) volume: Option<Volume>,
+    #[serde(default)]
     pub(super) retention: Option<Retention>,
     #[serde(default)]
     pub(super) verify: Option<Verify>,
@@ -60,6 +81,24 @@ pub(super) struct Server {
     pub(super) drill: Option<Drill>,
     #[serde(default)]
     pub(super) objectives: Option<Objectives>,
+}
+
+/// `paused`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paused {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) reason: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) until: Option<Text>,
+}
+
+/// `volume`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Volume {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) requested: Option<Text>,
 }
 
 /// `connection`.
@@ -94,6 +133,12 @@ pub(super) struct Connection {
 #[serde(deny_unknown_fields)]
 pub(super) struct Backup {
     #[serde(default, deserialize_with = "given")]
+    pub(super) mode: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) pattern: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) settle: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) schedule: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) timezone: Option<Text>,
@@ -101,6 +146,14 @@ pub(super) struct Backup {
     pub(super) timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) retries: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) retry_delay: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) jitter: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) lock_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) when_short: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) jobs: Option<Text>,
 }
@@ -121,6 +174,8 @@ pub(super) struct Retention {
     pub(super) keep_monthly: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) keep_yearly: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) adopt: Option<Text>,
 }
 
 /// `verify`.
@@ -131,6 +186,12 @@ pub(super) struct Verify {
     pub(super) schedule: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) timezone: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) jitter: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) retries: Option<Text>,
 }
 
 /// `drill`.
@@ -142,7 +203,11 @@ pub(super) struct Drill {
     #[serde(default, deserialize_with = "given")]
     pub(super) timezone: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) jitter: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) retries: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) scratch: Option<Spanned<Scratch>>,
     #[serde(default, deserialize_with = "given")]

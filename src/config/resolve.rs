@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{self, Text};
 use super::{
-    Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Objectives,
-    PasswordSource, Retention, ScratchServer, Server, SslMode,
+    Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Mode,
+    Objectives, Observe, PasswordSource, Pause, Retention, ScratchServer, Server, SslMode, Verify,
+    Volume, WhenShort,
 };
 use scalar::{
-    Resolved, Section, absolute, address, duration, duration_or, filled, schedule, server_name,
-    sslmode, whole, whole_or,
+    Resolved, Section, absolute, address, duration, duration_or, file_pattern, filled, jitter,
+    moment, schedule, server_name, size, sslmode, truth, whole, whole_or,
 };
 
 /// When nothing is said: backups at night, verification when they are done, a drill a week. Apart, so that they do not
@@ -21,6 +22,12 @@ use scalar::{
 const BACKUP_SCHEDULE: &str = "0 2 * * *";
 const VERIFY_SCHEDULE: &str = "0 5 * * *";
 const DRILL_SCHEDULE: &str = "0 6 * * 0";
+
+/// Attempts after a failed one: from none to so many.
+const RETRIES: (u32, u32) = (0, 10);
+
+/// Jobs at once, over all servers: a sidecar shares its node with the databases it protects.
+const JOBS: u32 = 4;
 
 /// Resolves the whole file.
 pub(super) fn document(raw: &raw::Document) -> Resolved<Config> {
@@ -46,12 +53,35 @@ pub(super) fn document(raw: &raw::Document) -> Resolved<Config> {
         path: "http".to_owned(),
         line: 1,
     };
-    let listen = raw.http.as_ref().and_then(|http| http.listen.as_ref());
+    let limits = Section {
+        path: "limits".to_owned(),
+        line: 1,
+    };
+    let jobs = raw.limits.as_ref().and_then(|limits| limits.jobs.as_ref());
     Ok(Config {
         servers,
-        http: Http {
-            listen: address(&http, listen)?,
-        },
+        http: self::http(&http, raw.http.as_ref().unwrap_or(&raw::Http::default()))?,
+        jobs: whole_or(&limits, "jobs", jobs, (1, 64), JOBS)?,
+    })
+}
+
+fn http(section: &Section, raw: &raw::Http) -> Resolved<Http> {
+    if let Some(token) = &raw.token {
+        let line = token.referenced.line();
+        let remedy = "put the token into a file and name it with token_file";
+        let what = "secrets do not belong in the configuration";
+        return Err(section.problem("token", line, what, remedy));
+    }
+    let file = |key: &str, typed: &Option<Text>| {
+        typed
+            .as_ref()
+            .map(|typed| absolute(section, key, typed))
+            .transpose()
+    };
+    Ok(Http {
+        listen: address(section, raw.listen.as_ref())?,
+        web_config_file: file("web_config_file", &raw.web_config_file)?,
+        token_file: file("token_file", &raw.token_file)?,
     })
 }
 
@@ -66,8 +96,6 @@ fn server(section: &Section, raw: &raw::Server) -> Resolved<Server> {
         .as_ref()
         .ok_or_else(|| section.missing("directory", "say where its backups live"))?;
     let directory = absolute(section, "directory", typed)?;
-    let none = raw::Verify::default();
-    let verify = raw.verify.as_ref().unwrap_or(&none);
     Ok(Server {
         name,
         connection: connection(
@@ -82,6 +110,19 @@ fn server(section: &Section, raw: &raw::Server) -> Resolved<Server> {
             .as_ref()
             .map(|typed| absolute(section, "pg_bin", typed))
             .transpose()?,
+        paused: raw
+            .paused
+            .as_ref()
+            .map(|typed| paused(section, typed))
+            .transpose()?,
+        volume: Volume {
+            requested: raw
+                .volume
+                .as_ref()
+                .and_then(|volume| volume.requested.as_ref())
+                .map(|typed| size(&section.inner("volume"), "requested", typed))
+                .transpose()?,
+        },
         backup: backup(
             &section.inner("backup"),
             raw.backup.as_ref().unwrap_or(&raw::Backup::default()),
@@ -90,11 +131,9 @@ fn server(section: &Section, raw: &raw::Server) -> Resolved<Server> {
             &section.inner("retention"),
             raw.retention.as_ref().unwrap_or(&raw::Retention::default()),
         )?,
-        verify: schedule(
+        verify: verify(
             &section.inner("verify"),
-            verify.schedule.as_ref(),
-            verify.timezone.as_ref(),
-            VERIFY_SCHEDULE,
+            raw.verify.as_ref().unwrap_or(&raw::Verify::default()),
         )?,
         drill: drill(
             &section.inner("drill"),
@@ -164,9 +203,105 @@ fn connection(section: &Section, raw: &raw::Connection) -> Resolved<Connection> 
     })
 }
 
+/// A pause without a reason makes people wonder at night, so it has one.
+fn paused(server: &Section, typed: &Spanned<raw::Paused>) -> Resolved<Pause> {
+    let section = Section {
+        line: typed.referenced.line(),
+        ..server.inner("paused")
+    };
+    let reason = required(
+        &section,
+        "reason",
+        &typed.value.reason,
+        "say why nothing is to run, and until when",
+    )?;
+    let until = typed.value.until.as_ref();
+    Ok(Pause {
+        reason: reason.value.clone(),
+        until: until
+            .map(|typed| moment(&section, "until", typed))
+            .transpose()?,
+    })
+}
+
+fn verify(section: &Section, raw: &raw::Verify) -> Resolved<Verify> {
+    let usual = Verify::default();
+    Ok(Verify {
+        schedule: schedule(
+            section,
+            raw.schedule.as_ref(),
+            raw.timezone.as_ref(),
+            VERIFY_SCHEDULE,
+        )?,
+        jitter: jitter(section, raw.jitter.as_ref())?,
+        timeout: duration_or(section, "timeout", raw.timeout.as_ref(), usual.timeout)?,
+        retries: whole_or(
+            section,
+            "retries",
+            raw.retries.as_ref(),
+            RETRIES,
+            usual.retries,
+        )?,
+    })
+}
+
+/// Who takes the backups; what is said of others' files is refused where there are none.
+fn mode(section: &Section, raw: &raw::Backup) -> Resolved<Mode> {
+    let usual = Observe::default();
+    let observe = match raw.mode.as_ref().map(|typed| (typed, typed.value.as_str())) {
+        None | Some((_, "take")) => false,
+        Some((_, "observe")) => true,
+        Some((typed, _)) => {
+            let what = "not a mode";
+            return Err(section.bad("mode", typed, what, "write take or observe"));
+        }
+    };
+    for (key, typed) in [("pattern", &raw.pattern), ("settle", &raw.settle)] {
+        if let (false, Some(typed)) = (observe, typed) {
+            let what = "said of files of others, but mode is not observe";
+            return Err(section.bad(key, typed, what, "write mode: observe beside it"));
+        }
+    }
+    if !observe {
+        return Ok(Mode::Take);
+    }
+    Ok(Mode::Observe(Observe {
+        pattern: raw.pattern.as_ref().map_or(Ok(usual.pattern), |typed| {
+            file_pattern(section, "pattern", typed)
+        })?,
+        settle: duration_or(section, "settle", raw.settle.as_ref(), usual.settle)?,
+    }))
+}
+
+fn when_short(section: &Section, typed: Option<&Text>) -> Resolved<WhenShort> {
+    match typed.map(|typed| (typed, typed.value.as_str())) {
+        None | Some((_, "refuse")) => Ok(WhenShort::Refuse),
+        Some((_, "warn")) => Ok(WhenShort::Warn),
+        Some((typed, _)) => {
+            let what = "neither refuse nor warn";
+            Err(section.bad("when_short", typed, what, "write refuse or warn"))
+        }
+    }
+}
+
 fn backup(section: &Section, raw: &raw::Backup) -> Resolved<Backup> {
     let usual = Backup::default();
     Ok(Backup {
+        mode: mode(section, raw)?,
+        jitter: jitter(section, raw.jitter.as_ref())?,
+        retry_delay: duration_or(
+            section,
+            "retry_delay",
+            raw.retry_delay.as_ref(),
+            usual.retry_delay,
+        )?,
+        lock_timeout: duration_or(
+            section,
+            "lock_timeout",
+            raw.lock_timeout.as_ref(),
+            usual.lock_timeout,
+        )?,
+        when_short: when_short(section, raw.when_short.as_ref())?,
         schedule: schedule(
             section,
             raw.schedule.as_ref(),
@@ -178,7 +313,7 @@ fn backup(section: &Section, raw: &raw::Backup) -> Resolved<Backup> {
             section,
             "retries",
             raw.retries.as_ref(),
-            (0, 10),
+            RETRIES,
             usual.retries,
         )?,
         jobs: whole_or(section, "jobs", raw.jobs.as_ref(), (1, 64), usual.jobs)?,
@@ -209,6 +344,10 @@ fn retention(section: &Section, raw: &raw::Retention) -> Resolved<Retention> {
         keep_weekly: count("keep_weekly", &raw.keep_weekly)?,
         keep_monthly: count("keep_monthly", &raw.keep_monthly)?,
         keep_yearly: count("keep_yearly", &raw.keep_yearly)?,
+        adopt: raw
+            .adopt
+            .as_ref()
+            .map_or(Ok(false), |typed| truth(section, "adopt", typed))?,
     })
 }
 
@@ -243,6 +382,14 @@ fn drill(section: &Section, raw: &raw::Drill) -> Resolved<Drill> {
             "timeout",
             raw.timeout.as_ref(),
             Drill::default().timeout,
+        )?,
+        jitter: jitter(section, raw.jitter.as_ref())?,
+        retries: whole_or(
+            section,
+            "retries",
+            raw.retries.as_ref(),
+            RETRIES,
+            Drill::default().retries,
         )?,
         checks,
         freshness: fresh,

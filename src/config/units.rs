@@ -5,6 +5,25 @@
 
 use std::time::Duration;
 
+/// Units of sizes, Kubernetes' and the usual ones, with their bytes.
+const SIZES: [(&str, u64); 15] = [
+    ("", 1),
+    ("B", 1),
+    ("k", 1_000),
+    ("M", 1_000_000),
+    ("G", 1_000_000_000),
+    ("T", 1_000_000_000_000),
+    ("Ki", 1 << 10),
+    ("Mi", 1 << 20),
+    ("Gi", 1 << 30),
+    ("Ti", 1 << 40),
+    ("Pi", 1 << 50),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
 /// Units in the order in which they may be written, with their seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
@@ -23,6 +42,33 @@ pub enum UnitError {
     /// Longer than [`LONGEST`].
     #[error("longer than 36500d")]
     TooLong,
+}
+
+/// Why a text is not a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    /// Not a whole number with a unit.
+    #[error("not a size")]
+    Form,
+    /// More bytes than a number holds.
+    #[error("larger than any volume")]
+    TooLarge,
+}
+
+/// Reads a size such as `20Gi`, `500M` or a number of bytes.
+pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return Err(SizeError::Form);
+    }
+    let factor = SIZES
+        .iter()
+        .find(|(known, _)| *known == unit.trim_start_matches(' '))
+        .map(|(_, factor)| *factor)
+        .ok_or(SizeError::Form)?;
+    let number: u64 = number.parse().map_err(|_| SizeError::TooLarge)?;
+    number.checked_mul(factor).ok_or(SizeError::TooLarge)
 }
 
 /// Reads a duration such as `30m`, `48h`, `92d`, `1h30m`, `5s`.
@@ -168,6 +214,20 @@ mod tests {
             "36500d1s",
         ] {
             assert_eq!(parse_duration(text), Err(UnitError::TooLong), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_as_written() {
+        assert_eq!(parse_bytes("20Gi"), Ok(20 << 30));
+        assert_eq!(parse_bytes("1500"), Ok(1500));
+        assert_eq!(parse_bytes("2 MiB"), Ok(2 << 20));
+        assert_eq!(parse_bytes("3G"), Ok(3_000_000_000));
+        for text in ["", "Gi", "-1Gi", "1.5Gi", "1Xi", "1Gi "] {
+            assert_eq!(parse_bytes(text), Err(SizeError::Form), "{text}");
+        }
+        for text in ["99999999999999999999", "99999999Pi"] {
+            assert_eq!(parse_bytes(text), Err(SizeError::TooLarge), "{text}");
         }
     }
 

@@ -136,19 +136,23 @@ async fn serve_by(
     );
     let mut workers = Tasks::default();
     let unread = server::Unread::new(servers.len());
-    for (index, config) in servers.into_iter().enumerate() {
+    let ids = context.shared.read(|snapshot| {
+        let ids = snapshot.servers.iter().map(|view| view.id);
+        ids.collect::<Vec<_>>()
+    });
+    for (id, config) in ids.into_iter().zip(servers) {
         let name = config.name.clone();
         services.spawn(
             format!("probe of {name}"),
-            watch::probe(context.clone(), index, Arc::clone(&config)),
+            watch::probe(context.clone(), id, Arc::clone(&config)),
         );
         services.spawn(
             format!("space of {name}"),
-            watch::space(context.clone(), index, Arc::clone(&config)),
+            watch::space(context.clone(), id, Arc::clone(&config)),
         );
         workers.spawn(
             format!("jobs of {name}"),
-            server::run(context.clone(), index, config, unread.clone()),
+            server::run(context.clone(), id, config, unread.clone()),
         );
     }
 

@@ -34,8 +34,9 @@ impl Plan {
     pub(super) fn new(server: &config::Server, now: DateTime<Utc>) -> Self {
         let schedules = PerJob {
             restore: None,
+            prune: None,
             backup: server.backup.schedule.clone(),
-            verify: server.verify.clone(),
+            verify: server.verify.schedule.clone(),
             drill: server.drill.schedule.clone(),
         };
         let mut plan = Self {
@@ -91,6 +92,7 @@ impl Plan {
         };
         PerJob {
             restore: Duration::ZERO,
+            prune: Duration::ZERO,
             backup: interval(Job::Backup),
             verify: interval(Job::Verify),
             drill: interval(Job::Drill),

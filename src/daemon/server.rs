@@ -11,7 +11,7 @@ use crate::drill;
 use crate::error::Result;
 use crate::ledger::Job;
 use crate::outcome::Progress;
-use crate::status::{Running, ServerStatus, job_name};
+use crate::status::{Running, ServerStatus};
 
 /// How long to wait before a second attempt: enough for a server to restart, short against any schedule.
 const RETRY_DELAY: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ pub(super) struct Unread(Arc<AtomicUsize>);
 
 struct Task {
     context: Context,
-    index: usize,
+    id: u64,
     server: Arc<config::Server>,
 }
 
@@ -41,13 +41,13 @@ impl Unread {
 /// Runs a server's jobs until the drain.
 pub(super) async fn run(
     context: Context,
-    index: usize,
+    id: u64,
     server: Arc<config::Server>,
     unread: Unread,
 ) -> Result<()> {
     let task = Task {
         context,
-        index,
+        id,
         server,
     };
     let mut plan = Plan::new(&task.server, task.context.clock.now());
@@ -101,7 +101,7 @@ impl Task {
             if !retry || left == 0 || self.context.pause(RETRY_DELAY).await.is_none() {
                 break;
             }
-            tracing::info!(server = %self.server.name, job = job_name(job), left, "trying again");
+            tracing::info!(server = %self.server.name, job = job.name(), left, "trying again");
         }
         readable
     }
@@ -121,8 +121,8 @@ impl Task {
         };
         self.context
             .shared
-            .update(self.index, |view| view.running = Some(running));
-        tracing::info!(server = %self.server.name, job = job_name(job), "job started");
+            .update(self.id, |view| view.running = Some(running));
+        tracing::info!(server = %self.server.name, job = job.name(), "job started");
         let mut work = self
             .context
             .runner
@@ -137,12 +137,12 @@ impl Task {
         drop(room);
         self.context
             .shared
-            .update(self.index, |view| view.running = None);
+            .update(self.id, |view| view.running = None);
         match &result {
-            Ok(()) => tracing::info!(server = %self.server.name, job = job_name(job), "job passed"),
+            Ok(()) => tracing::info!(server = %self.server.name, job = job.name(), "job passed"),
             Err(failure) => {
                 let reason = failure.kind().policy().label;
-                tracing::error!(server = %self.server.name, job = job_name(job), reason, "{}", failure.sentence());
+                tracing::error!(server = %self.server.name, job = job.name(), reason, "{}", failure.sentence());
             }
         }
         Some(result)
@@ -161,7 +161,7 @@ impl Task {
         if let Some(error) = &error {
             tracing::error!(server = %self.server.name, "{error}");
         }
-        self.context.shared.update(self.index, |view| {
+        self.context.shared.update(self.id, |view| {
             if let Ok(status) = read {
                 view.status = status;
             }
@@ -172,7 +172,7 @@ impl Task {
 
     fn publish(&self, plan: &Plan) {
         let (next, interval) = (plan.next(), plan.interval(self.context.clock.now()));
-        self.context.shared.update(self.index, |view| {
+        self.context.shared.update(self.id, |view| {
             (view.next, view.interval) = (next, interval);
         });
     }

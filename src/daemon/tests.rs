@@ -50,7 +50,7 @@ struct FakeRunner {
 
 impl FakeRunner {
     fn with(job: Job, acts: &[Act]) -> Self {
-        let acts = HashMap::from([(crate::status::job_name(job), acts.iter().copied().collect())]);
+        let acts = HashMap::from([(job.name(), acts.iter().copied().collect())]);
         Self {
             acts: Mutex::new(acts),
             ..Self::default()
@@ -82,7 +82,7 @@ impl Runner for FakeRunner {
             .acts
             .lock()
             .expect("a lock")
-            .get_mut(crate::status::job_name(job))
+            .get_mut(job.name())
             .and_then(VecDeque::pop_front);
         Box::pin(async move {
             match act.unwrap_or(Act::Pass) {

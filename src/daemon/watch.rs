@@ -20,11 +20,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 const SPACE_EVERY: Duration = Duration::from_secs(10);
 
 /// Keeps `up` fresh until the drain.
-pub(super) async fn probe(
-    context: Context,
-    index: usize,
-    server: Arc<config::Server>,
-) -> Result<()> {
+pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
     let mut known = None;
     loop {
         let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe((*server).clone()));
@@ -34,7 +30,7 @@ pub(super) async fn probe(
         let up = answered.unwrap_or(false);
         if known.replace(up) != Some(up) {
             tracing::info!(server = %server.name, up, "PostgreSQL {}", if up { "answers" } else { "does not answer" });
-            context.shared.update(index, |view| view.up = up);
+            context.shared.update(id, |view| view.up = up);
         }
         let Some(()) = context.pause(PROBE_EVERY).await else {
             return Ok(());
@@ -43,11 +39,7 @@ pub(super) async fn probe(
 }
 
 /// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
-pub(super) async fn space(
-    context: Context,
-    index: usize,
-    server: Arc<config::Server>,
-) -> Result<()> {
+pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
     loop {
         let (runner, directory) = (Arc::clone(&context.runner), server.directory.clone());
         let asked = blocking(move || runner.space(&directory));
@@ -55,7 +47,7 @@ pub(super) async fn space(
             return Ok(());
         };
         if let Some(space) = space {
-            context.shared.update(index, |view| view.space = space);
+            context.shared.update(id, |view| view.space = space);
         }
         let Some(()) = context.pause(SPACE_EVERY).await else {
             return Ok(());

@@ -97,11 +97,7 @@ pub async fn run(
     }
     report.duration_seconds = attempt.seconds();
     report.finished_at = Utc::now();
-    report.result = match &result {
-        Ok(()) => JobResult::Passed,
-        Err(failure) if failure.kind().policy().exit_code == 1 => JobResult::Failed,
-        Err(_) => JobResult::Error,
-    };
+    report.result = JobResult::of(Job::Drill, result.as_ref().err());
     report.message = result.as_ref().err().map(Failure::sentence);
     attempt.about(archive, report.backup_finished_at);
     attempt.measured(report.facts());

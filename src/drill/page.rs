@@ -61,7 +61,7 @@ fn head(page: &mut String, report: &Report) {
         JobResult::Failed => {
             "**FAILED.** The backup is at fault: it does not restore, or does not give back what it should."
         }
-        JobResult::Error => {
+        JobResult::Error | JobResult::Timeout => {
             "**NOT PROVEN.** The drill could not run to its end. That proves nothing, and does not blame the backup."
         }
     };

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::config::units::{format_age, format_bytes, format_duration};
 use crate::ledger::JobResult;
-use crate::status::{Level, ServerView, Snapshot, job_name, verdict};
+use crate::status::{Level, ServerView, Snapshot, verdict};
 
 const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; background: #fff }
@@ -62,13 +62,13 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Markup {
             tr { th { "Kept" } td { (view.status.kept) " backups, " (format_bytes(view.status.kept_bytes)) " in " (view.config.directory.display()) } }
             tr { th { "Volume" } td { (format!("{:.0} % full, ", view.space.fill_ratio() * 100.0)) (format_bytes(view.space.available_bytes)) " left" } }
             @if let Some(running) = &view.running {
-                tr { th { "Running" } td { (job_name(running.job)) " since " (time(running.started_at)) (progress(running.progress.now())) } }
+                tr { th { "Running" } td { (running.job.name()) " since " (time(running.started_at)) (progress(running.progress.now())) } }
             }
             (next("Next backup", view.next.backup))
             (next("Next verification", view.next.verify))
             (next("Next test restore", view.next.drill))
             @if let Some(problem) = &view.status.problem {
-                tr { th { "Last failure" } td { (job_name(problem.job)) ", " (time(problem.at)) ": " (problem.sentence) } }
+                tr { th { "Last failure" } td { (problem.job.name()) ", " (time(problem.at)) ": " (problem.sentence) } }
             }
         }
     }
@@ -151,7 +151,7 @@ mod tests {
             .push(entry(Job::Backup, JobResult::Error, at(6, 30), None));
         loaded.backups[0].file_name = "new<script>".to_owned();
         shared.write(|snapshot| snapshot.loaded = true);
-        shared.update(0, |view| view.status = ServerStatus::new(&loaded));
+        shared.update_nth(0, |view| view.status = ServerStatus::new(&loaded));
         let page = page(&shared);
         for text in [
             "Could I restore now?",

@@ -43,6 +43,8 @@ pub struct Attempts {
     pub failed: u64,
     /// How many could not run.
     pub error: u64,
+    /// Those that were ended because their time was up.
+    pub timeout: u64,
 }
 
 /// A backup that a drill proved.
@@ -88,17 +90,19 @@ fn attempts(entries: &[Entry], job: Job) -> Attempts {
         let of_it = |entry: &&Entry| entry.job == job && entry.result == result;
         entries.iter().filter(of_it).count() as u64
     };
-    let (passed, failed, error) = (
+    let (passed, failed, error, timeout) = (
         count(JobResult::Passed),
         count(JobResult::Failed),
         count(JobResult::Error),
+        count(JobResult::Timeout),
     );
     Attempts {
         job,
-        attempts: passed + failed + error,
+        attempts: passed + failed + error + timeout,
         passed,
         failed,
         error,
+        timeout,
     }
 }
 
@@ -178,14 +182,17 @@ mod tests {
             to: at(10),
         };
         let evidence = sum_up(&entries, period);
-        let [backup, verify, drill, restore] = evidence.jobs.as_slice() else {
-            panic!("four kinds of job");
+        let [backup, verify, drill, restore, prune] = evidence.jobs.as_slice() else {
+            panic!("five kinds of job");
         };
         assert_eq!(
             (backup.attempts, backup.passed, backup.failed, backup.error),
             (3, 2, 1, 0)
         );
-        assert_eq!((verify.attempts, restore.attempts), (0, 0));
+        assert_eq!(
+            (verify.attempts, restore.attempts, prune.attempts),
+            (0, 0, 0)
+        );
         assert_eq!((drill.attempts, drill.passed, drill.error), (2, 1, 1));
         assert_eq!(
             evidence.newest_proven.and_then(|proven| proven.backup),

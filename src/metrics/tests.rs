@@ -81,7 +81,7 @@ fn a_morning_is_told() {
     let progress = Progress::default();
     progress.stage("dump", 0);
     progress.add(77);
-    shared.update(0, |view| {
+    shared.update_nth(0, |view| {
         view.status = ServerStatus::new(&morning());
         view.up = true;
         view.running = Some(Running {
@@ -143,7 +143,7 @@ fn database_names_are_escaped() {
     let shared = shared(&["a"]);
     let mut loaded = morning();
     loaded.backups[0].databases[0].name = "we\"ird\\\n".to_owned();
-    shared.update(0, |view| view.status = ServerStatus::new(&loaded));
+    shared.update_nth(0, |view| view.status = ServerStatus::new(&loaded));
     has(
         &render(&shared),
         "pgvigil_backup_database_rows{server=\"a\",database=\"we\\\"ird\\\\\\n\"} 42",
@@ -182,7 +182,7 @@ fn a_scrape_does_not_grow_with_the_backups() {
         loaded.backups = (0..backups)
             .map(|n| crate::status::tests::backup(&format!("b{n}"), at(3, 0)))
             .collect();
-        shared.update(0, |view| view.status = ServerStatus::new(&loaded));
+        shared.update_nth(0, |view| view.status = ServerStatus::new(&loaded));
         render(&shared)
             .lines()
             .filter(|line| line.starts_with("pgvigil_"))

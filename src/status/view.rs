@@ -1,5 +1,6 @@
 //! What lives only in the process, beside what the disk says: the snapshot that the daemon writes and the reports read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::store::space::Space;
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// A job that runs now.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -20,6 +23,17 @@ pub struct Running {
     pub started_at: DateTime<Utc>,
     /// How far.
     pub progress: Progress,
+}
+
+/// A pause as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// Why, and until when.
+    pub pause: crate::config::Pause,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Whether the configuration says so; then only it can end the pause.
+    pub configured: bool,
 }
 
 /// One value for each kind of job.
@@ -33,11 +47,15 @@ pub struct PerJob<T> {
     pub drill: T,
     /// Of restores, which nobody schedules.
     pub restore: T,
+    /// Of removals, which follow backups.
+    pub prune: T,
 }
 
 /// Everything known about one server.
 #[derive(Clone, Debug)]
 pub struct ServerView {
+    /// Tells this view from an earlier one of a server of the same name.
+    pub id: u64,
     /// What is wanted.
     pub config: Arc<config::Server>,
     /// What the disk says; empty until it was read.
@@ -48,6 +66,10 @@ pub struct ServerView {
     pub up: bool,
     /// The job that runs.
     pub running: Option<Running>,
+    /// Jobs that someone asked for and that wait for their turn, in order.
+    pub queued: Vec<Job>,
+    /// Set while nothing runs by itself.
+    pub paused: Option<Paused>,
     /// When the jobs are due.
     pub next: PerJob<Option<DateTime<Utc>>>,
     /// The usual time between two runs, zero where none are scheduled.
@@ -59,8 +81,10 @@ pub struct ServerView {
 /// Everything known.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// When the configuration was read.
+    /// When the configuration was last read with success.
     pub configured_at: DateTime<Utc>,
+    /// Why it could not be read the last time; the one before is in force then.
+    pub configuration_error: Option<String>,
     /// Whether the disk was read once.
     pub loaded: bool,
     /// Whether the process is about to end.
@@ -81,6 +105,7 @@ impl<T> PerJob<T> {
             Job::Verify => &self.verify,
             Job::Drill => &self.drill,
             Job::Restore => &self.restore,
+            Job::Prune => &self.prune,
         }
     }
 
@@ -91,6 +116,7 @@ impl<T> PerJob<T> {
             Job::Verify => &mut self.verify,
             Job::Drill => &mut self.drill,
             Job::Restore => &mut self.restore,
+            Job::Prune => &mut self.prune,
         }
     }
 }
@@ -99,11 +125,14 @@ impl ServerView {
     /// A server of which nothing is known yet.
     pub fn new(config: Arc<config::Server>) -> Self {
         Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             config,
             status: ServerStatus::default(),
             unreadable: None,
             up: false,
             running: None,
+            queued: Vec::new(),
+            paused: None,
             next: PerJob::default(),
             interval: PerJob::default(),
             space: Space::default(),
@@ -120,6 +149,7 @@ impl Shared {
         let servers = servers.into_iter().map(ServerView::new).collect();
         Self(Arc::new(RwLock::new(Snapshot {
             configured_at,
+            configuration_error: None,
             loaded: false,
             draining: false,
             servers,
@@ -136,12 +166,24 @@ impl Shared {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Changes what is known about one server.
-    pub fn update(&self, server: usize, change: impl FnOnce(&mut ServerView)) {
+    /// Changes what is known about one server; nothing where a reload has taken it out.
+    pub fn update(&self, id: u64, change: impl FnOnce(&mut ServerView)) {
         self.write(|snapshot| {
-            if let Some(view) = snapshot.servers.get_mut(server) {
+            if let Some(view) = snapshot.servers.iter_mut().find(|view| view.id == id) {
                 change(view);
             }
+        });
+    }
+
+    /// Changes what is known about a server by its place in the configuration.
+    #[cfg(test)]
+    pub(crate) fn update_nth(&self, place: usize, change: impl FnOnce(&mut ServerView)) {
+        self.write(|snapshot| {
+            snapshot
+                .servers
+                .get_mut(place)
+                .map(change)
+                .unwrap_or_default()
         });
     }
 }

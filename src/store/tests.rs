@@ -39,6 +39,10 @@ fn entry() -> Entry {
         message: None,
         backup: None,
         backup_finished_at: None,
+        scheduled_for: None,
+        sizes: None,
+        observed: false,
+        pruned: None,
         restore: None,
         drill: None,
         report: None,
@@ -76,7 +80,7 @@ fn names_hold_the_time() {
 #[test]
 fn published_files_are_whole_and_private() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let lock = lock::take(directory.path()).expect("lock");
+    let lock = lock::take(directory.path(), "test").expect("lock");
     let (pending, file) = publish::begin(directory.path(), NAME, &lock).expect("begin");
     assert_eq!(
         list(directory.path()).expect("list"),
@@ -100,7 +104,7 @@ fn published_files_are_whole_and_private() {
 #[test]
 fn an_abandoned_file_is_removed_and_a_name_is_never_taken_twice() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let lock = lock::take(directory.path()).expect("lock");
+    let lock = lock::take(directory.path(), "test").expect("lock");
     drop(publish::begin(directory.path(), NAME, &lock).expect("begin"));
     assert_eq!(names(directory.path()), [""; 0]);
     fs::write(directory.path().join(NAME), "older").expect("write");
@@ -118,7 +122,7 @@ fn an_abandoned_file_is_removed_and_a_name_is_never_taken_twice() {
 #[test]
 fn sweep_mends_a_crash_between_the_two_renames() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let lock = lock::take(directory.path()).expect("lock");
+    let lock = lock::take(directory.path(), "test").expect("lock");
     fs::write(directory.path().join(NAME), "12345").expect("write");
     fs::write(
         directory
@@ -154,15 +158,17 @@ fn sweep_mends_a_crash_between_the_two_renames() {
 #[test]
 fn one_writer_at_a_time() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let held = lock::take(directory.path()).expect("lock");
+    let held = lock::take(directory.path(), "test").expect("lock");
     assert_eq!(
-        lock::take(directory.path()).expect_err("held").kind(),
+        lock::take(directory.path(), "test")
+            .expect_err("held")
+            .kind(),
         FailureKind::Busy
     );
     drop(held);
-    lock::take(directory.path()).expect("free again");
+    lock::take(directory.path(), "test").expect("free again");
     assert_eq!(
-        lock::take(&directory.path().join("missing"))
+        lock::take(&directory.path().join("missing"), "test")
             .expect_err("missing")
             .kind(),
         FailureKind::Directory

@@ -183,7 +183,12 @@ async fn serve(server: Server, listen: SocketAddr) -> Verb {
     let directory = server.directory.display().to_string();
     let config = Config {
         servers: vec![server],
-        http: Http { listen },
+        http: Http {
+            listen,
+            web_config_file: None,
+            token_file: None,
+        },
+        jobs: 1,
     };
     let say = |address: SocketAddr| {
         let text = format!(

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
 use crate::config::raw::Text;
@@ -14,6 +15,11 @@ const NEVER: &str = "never";
 
 /// Where the exporter listens.
 const LISTEN: &str = "0.0.0.0:9959";
+
+/// Longest jitter: two daily runs stay apart.
+const JITTER_LIMIT: Duration = Duration::from_secs(12 * 3600);
+
+const SIZE_FORM: &str = "write it as 20Gi, 500Mi or a number of bytes";
 
 /// Longest server name; it becomes a label value and a part of file names.
 const NAME_LIMIT: usize = 63;
@@ -159,6 +165,69 @@ pub(super) fn duration_or(
     usual: Duration,
 ) -> Resolved<Duration> {
     typed.map_or(Ok(usual), |typed| duration(section, key, typed))
+}
+
+/// How much later than due a job may begin: less than the shortest day between two daily runs.
+pub(super) fn jitter(section: &Section, typed: Option<&Text>) -> Resolved<Duration> {
+    let Some(typed) = typed else {
+        return Ok(Duration::ZERO);
+    };
+    match units::parse_duration(&typed.value) {
+        Ok(jitter) if jitter <= JITTER_LIMIT => Ok(jitter),
+        Ok(_) => Err(section.bad("jitter", typed, "longer than 12h", "use at most 12h")),
+        Err(error) => {
+            let remedy = "write it as 10m or 1h30m; 0s is none";
+            Err(section.bad("jitter", typed, &error.to_string(), remedy))
+        }
+    }
+}
+
+/// A size in bytes, as Kubernetes writes it.
+pub(super) fn size(section: &Section, key: &str, typed: &Text) -> Resolved<u64> {
+    match units::parse_bytes(&typed.value) {
+        Ok(bytes) if bytes > 0 => Ok(bytes),
+        Ok(_) => Err(section.bad(key, typed, "must be more than 0", SIZE_FORM)),
+        Err(error) => Err(section.bad(key, typed, &error.to_string(), SIZE_FORM)),
+    }
+}
+
+/// A moment with its offset from UTC, or a day, which begins in UTC.
+pub(super) fn moment(section: &Section, key: &str, typed: &Text) -> Resolved<DateTime<Utc>> {
+    let day = || {
+        let day = NaiveDate::parse_from_str(&typed.value, "%Y-%m-%d").ok()?;
+        Some(day.and_time(NaiveTime::MIN).and_utc())
+    };
+    let moment = DateTime::parse_from_rfc3339(&typed.value).map(|moment| moment.to_utc());
+    moment.ok().or_else(day).ok_or_else(|| {
+        section.bad(
+            key,
+            typed,
+            "not a moment",
+            "write it as 2025-11-15T08:00:00Z or 2025-11-15",
+        )
+    })
+}
+
+pub(super) fn truth(section: &Section, key: &str, typed: &Text) -> Resolved<bool> {
+    match typed.value.as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(section.bad(key, typed, "neither true nor false", "write true or false")),
+    }
+}
+
+/// Names of files in one directory, with wildcards.
+pub(super) fn file_pattern(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
+    let pattern = filled(section, key, typed)?;
+    if pattern.contains('/') || pattern.starts_with('.') || !pattern.ends_with(".gz") {
+        return Err(section.bad(
+            key,
+            typed,
+            "not a pattern of names of gzip files",
+            "write it as postgresql_backup_*.sql.gz, without a folder",
+        ));
+    }
+    Ok(pattern)
 }
 
 pub(super) fn whole(
