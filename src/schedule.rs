@@ -77,6 +77,42 @@ impl Schedule {
         Some(next.with_timezone(&Utc))
     }
 
+    /// The latest run later than `from` and not later than `to` for which the condition holds. Of a long span only the end
+    /// is looked at: a few runs more than the condition refuses.
+    pub fn latest_where(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        holds: impl Fn(DateTime<Utc>) -> bool,
+    ) -> Option<DateTime<Utc>> {
+        // A schedule can be asked forwards only, so the span is taken from its end in pieces that grow.
+        let (mut end, mut piece) = (to, TimeDelta::hours(2));
+        while end > from {
+            let start = end
+                .checked_sub_signed(piece)
+                .map_or(from, |at| at.max(from));
+            let mut latest = None;
+            let mut run = self.next_after(start);
+            while let Some(at) = run.filter(|at| *at <= end) {
+                if holds(at) {
+                    latest = Some(at);
+                }
+                run = self.next_after(at);
+            }
+            if latest.is_some() {
+                return latest;
+            }
+            (end, piece) = (start, piece * 2);
+        }
+        None
+    }
+
+    /// Reads what a schedule is shown as.
+    pub fn parse_shown(text: &str) -> Option<Self> {
+        let (expression, zone) = text.rsplit_once(' ')?;
+        Self::parse(expression, zone.parse().ok()?).ok()
+    }
+
     /// The largest gap among the coming runs: for a schedule on weekdays, the weekend.
     pub fn expected_interval(&self, now: DateTime<Utc>) -> Duration {
         let mut largest = TimeDelta::zero();

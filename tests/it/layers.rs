@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// From the bottom to the top; a module may use any module of a layer below its own.
 const LAYERS: [&[&str]; 5] = [
     &[
-        "catalog", "config", "error", "finding", "ledger", "manifest", "outcome", "schedule", "sql",
+        "agenda", "catalog", "config", "error", "finding", "ledger", "manifest", "outcome",
+        "schedule", "sql",
     ],
     &["archive", "pg", "store"],
     &[
@@ -20,6 +21,8 @@ const LAYERS: [&[&str]; 5] = [
 /// Edges inside of a layer. Jobs and reports are one layer, so no edge leads from one to the other but one of these.
 const INSIDE: &[(&str, &str)] = &[
     // The pure modules.
+    ("agenda", "ledger"),
+    ("agenda", "schedule"),
     ("catalog", "finding"),
     ("catalog", "sql"),
     ("config", "error"),
