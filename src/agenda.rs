@@ -195,7 +195,7 @@ impl Agenda {
         for job in SCHEDULED {
             let line = self.line_mut(job);
             line.settled_until = line.settled_until.max(until);
-            line.retry = None;
+            line.retry = line.retry.filter(|retry| retry.at > until);
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
+use super::desk::Desk;
 use super::server::blocking;
-use crate::config;
 use crate::error::Result;
 
 /// How often PostgreSQL is asked; half of the usual scrape interval.
@@ -20,10 +20,11 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 const SPACE_EVERY: Duration = Duration::from_secs(10);
 
 /// Keeps `up` fresh until the drain.
-pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
+pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
     let mut known = None;
-    loop {
-        let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe((*server).clone()));
+    while !desk.is_retired() {
+        let server = desk.config();
+        let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe(Arc::clone(&server)));
         let Some(answered) = context.before_drain(asked).await else {
             return Ok(());
         };
@@ -36,12 +37,13 @@ pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>
             return Ok(());
         };
     }
+    Ok(())
 }
 
 /// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
-pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
-    loop {
-        let (runner, directory) = (Arc::clone(&context.runner), server.directory.clone());
+pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
+    while !desk.is_retired() {
+        let (runner, directory) = (Arc::clone(&context.runner), desk.config().directory.clone());
         let asked = blocking(move || runner.space(&directory));
         let Some(space) = context.before_drain(asked).await else {
             return Ok(());
@@ -53,4 +55,5 @@ pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>
             return Ok(());
         };
     }
+    Ok(())
 }

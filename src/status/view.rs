@@ -66,6 +66,8 @@ pub struct ServerView {
     pub up: bool,
     /// The job that runs.
     pub running: Option<Running>,
+    /// Whom the next job waits for.
+    pub waiting: Option<String>,
     /// Jobs that someone asked for and that wait for their turn, in order.
     pub queued: Vec<Job>,
     /// Set while nothing runs by itself.
@@ -131,6 +133,7 @@ impl ServerView {
             unreadable: None,
             up: false,
             running: None,
+            waiting: None,
             queued: Vec::new(),
             paused: None,
             next: PerJob::default(),
@@ -179,11 +182,9 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn update_nth(&self, place: usize, change: impl FnOnce(&mut ServerView)) {
         self.write(|snapshot| {
-            snapshot
-                .servers
-                .get_mut(place)
-                .map(change)
-                .unwrap_or_default()
+            if let Some(view) = snapshot.servers.get_mut(place) {
+                change(view);
+            }
         });
     }
 }

@@ -33,6 +33,9 @@ pub struct KeptPause {
     pub since: DateTime<Utc>,
     /// Until when; `None`: until someone says so.
     pub until: Option<DateTime<Utc>>,
+    /// Whether the configuration asked for it.
+    #[serde(default)]
+    pub configured: bool,
 }
 
 impl KeptPause {

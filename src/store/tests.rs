@@ -364,16 +364,15 @@ fn an_agenda_and_a_pause_outlive_the_process() {
     let here = directory.path();
     assert_eq!(agenda::read(here).expect("read"), None);
     let lock = lock::take(here, "test").expect("lock");
-    let kept = crate::agenda::Agenda {
-        format_version: crate::agenda::FORMAT_VERSION,
-        ..Default::default()
-    };
+    let mut kept = crate::agenda::Agenda::default();
+    kept.format_version = crate::agenda::FORMAT_VERSION;
     agenda::write(here, &kept, &lock).expect("write");
     assert_eq!(agenda::read(here).expect("read"), Some(kept));
     let pause = agenda::KeptPause {
         reason: "moves".into(),
         since: DateTime::UNIX_EPOCH,
         until: None,
+        configured: false,
     };
     agenda::write_pause(here, &pause).expect("write");
     assert_eq!(agenda::read_pause(here).expect("read"), Some(pause));
