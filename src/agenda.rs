@@ -11,7 +11,7 @@
 //! counts as one attempt. The order of events is [`Agenda::due`], [`Agenda::begin`], [`Agenda::end`]; after a start
 //! [`Agenda::adopt`] and [`Agenda::recover`].
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -107,10 +107,13 @@ struct Line {
     schedule: Option<String>,
     /// Up to here nothing is due any more but a retry.
     settled_until: DateTime<Utc>,
-    /// Due times that were begun, the last one last.
-    begun: VecDeque<DateTime<Utc>>,
+    /// The last due times that were begun.
+    begun: BTreeSet<DateTime<Utc>>,
     /// To be tried again.
     retry: Option<Retry>,
+    /// Where the clock was set back to since the last run: what is on disk may not know.
+    #[serde(skip)]
+    set_back_to: Option<DateTime<Utc>>,
 }
 
 /// A due time that is to be run again.
@@ -183,6 +186,18 @@ impl Agenda {
         }
     }
 
+    /// Takes over from disk what others have done meanwhile. That the clock was set back is known here alone.
+    pub fn catch_up(&mut self, kept: Self) {
+        let mine = std::mem::replace(self, kept);
+        for job in SCHEDULED {
+            let set_back_to = mine.line(job).set_back_to;
+            let line = self.line_mut(job);
+            line.set_back_to = set_back_to;
+            line.settled_until =
+                set_back_to.map_or(line.settled_until, |at| line.settled_until.min(at));
+        }
+    }
+
     /// The run that somebody began and nobody ended, if nobody can be at it any more. It counts as an attempt.
     pub fn recover(&mut self, rules: &Rules, now: DateTime<Utc>) -> Option<Begun> {
         let begun = self.running?;
@@ -216,12 +231,11 @@ impl Agenda {
     pub fn begin(&mut self, due: Due, now: DateTime<Utc>) {
         let line = self.line_mut(due.job);
         line.retry = None;
+        line.set_back_to = None;
         line.settled_until = line.settled_until.max(due.at);
-        if !line.begun.contains(&due.at) {
-            line.begun.push_back(due.at);
-        }
+        line.begun.insert(due.at);
         if line.begun.len() > REMEMBERED {
-            line.begun.pop_front();
+            line.begun.pop_first();
         }
         self.running = Some(Begun {
             job: due.job,
@@ -273,13 +287,15 @@ impl Agenda {
 
     /// When a job runs next, if nothing happens before.
     pub fn next(&self, rules: &Rules, job: Job, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let schedule = rules.of(job)?.schedule.as_ref()?;
+        let rule = rules.of(job)?;
+        let schedule = rule.schedule.as_ref()?;
         let line = self.line(job);
-        let mut from = line.settled_until.min(now);
-        // Behind what is due already, which runs at once.
+        // What was due already runs at once, or is settled.
         if let Some(last) = line.last_due(rules, job, schedule, now) {
             return Some(last + rules.delay(job, last));
         }
+        let jitter = TimeDelta::from_std(rule.jitter).unwrap_or_default();
+        let mut from = line.settled_until.min(now).max(now - jitter);
         let next = loop {
             let at = schedule.next_after(from)?;
             if !line.begun.contains(&at) && at + rules.delay(job, at) > now {
@@ -296,7 +312,10 @@ impl Agenda {
         let schedule = rule.schedule.as_ref()?;
         let line = self.line_mut(job);
         // The clock was set back: what lies ahead of it is due again when it comes, but for what was run.
-        line.settled_until = line.settled_until.min(now);
+        if now < line.settled_until {
+            line.settled_until = now;
+            line.set_back_to = Some(now);
+        }
         if let Some(at) = line.last_due(rules, job, schedule, now) {
             return Some(Due {
                 job,
@@ -367,5 +386,7 @@ fn wait_before(rule: &Rule, attempts: u32) -> TimeDelta {
     TimeDelta::from_std(wait.max(rule.retry_delay.min(LONGEST_DELAY))).unwrap_or_default()
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

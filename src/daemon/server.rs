@@ -177,14 +177,20 @@ impl Task {
             return Some(Wanted::ByHand(job));
         }
         let now = self.now();
-        if let Some(pause) = self.desk.pause() {
-            let until = pause.until.map_or(now, |until| until.min(now));
-            self.agenda.skip(until);
-            if pause.holds(now) {
-                return None;
-            }
+        if self.skip_paused(now) {
+            return None;
         }
         self.agenda.due(&rules(server), now).map(Wanted::Scheduled)
+    }
+
+    /// Passes over what falls into a pause; true while it holds.
+    fn skip_paused(&mut self, now: DateTime<Utc>) -> bool {
+        let Some(pause) = self.desk.pause() else {
+            return false;
+        };
+        self.agenda
+            .skip(pause.until.map_or(now, |until| until.min(now)));
+        pause.holds(now)
     }
 
     /// Waits until something may be due, or someone asks for something.
@@ -440,6 +446,7 @@ impl Task {
     async fn take_up(&mut self, server: &Arc<Server>) {
         let (rules, now) = (rules(server), self.now());
         self.agenda.adopt(&rules, now);
+        self.skip_paused(now);
         if let Some(begun) = self.agenda.recover(&rules, now) {
             let failure = Failure::new(
                 FailureKind::Interrupted,
@@ -460,7 +467,7 @@ impl Task {
     async fn recall(&mut self, server: &Arc<Server>) {
         let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
         match blocking(move || runner.recall(&config)).await {
-            Ok(Some(agenda)) => self.agenda = agenda,
+            Ok(Some(agenda)) => self.agenda.catch_up(agenda),
             Ok(None) => {}
             Err(failure) => {
                 tracing::error!(server = server.name, "{}", failure.sentence());
