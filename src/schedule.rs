@@ -28,9 +28,12 @@ pub struct Schedule {
     expression: String,
     timezone: Tz,
     cron: Cron,
-    /// A moment and the first run after it: the answer for every moment between them, too.
-    known: Arc<Mutex<Option<(DateTime<Utc>, DateTime<Utc>)>>>,
+    /// The last answer: it holds for every moment between the two, too.
+    known: Arc<Mutex<Option<Known>>>,
 }
+
+/// A moment, and the first run after it.
+type Known = (DateTime<Utc>, DateTime<Utc>);
 
 /// Why there is no such schedule.
 #[derive(Debug, thiserror::Error)]

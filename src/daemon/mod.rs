@@ -30,6 +30,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -39,6 +40,7 @@ use crate::config::{self, Config};
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
+use crate::status::control::Control;
 use crate::status::{Loaded, Shared, Space};
 use crate::store::agenda::KeptPause;
 use crate::store::lock::Lock;
@@ -149,9 +151,15 @@ pub async fn serve(
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<()> {
-    serve_by(config, path, runner, Arc::new(SystemClock), stop, listening).await
+    let clock = Arc::new(SystemClock);
+    let (serving, _) = serve_by(config, path, runner, clock, stop, listening).await?;
+    serving.await
 }
 
+/// What runs the sidecar, and what grants wishes meanwhile.
+type Started = (BoxFuture<'static, Result<()>>, Arc<dyn Control>);
+
+/// Starts everything.
 async fn serve_by(
     config: Config,
     path: Option<PathBuf>,
@@ -159,9 +167,9 @@ async fn serve_by(
     clock: Arc<dyn Clock>,
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
-) -> Result<()> {
-    let listener = listen(config.http.listen).await?;
-    listening(listener.1);
+) -> Result<Started> {
+    let (listener, address) = listen(config.http.listen).await?;
+    listening(address);
     let servers = config.servers.iter().cloned().map(Arc::new);
     let context = Context {
         runner,
@@ -170,12 +178,16 @@ async fn serve_by(
         stop,
         room: Arc::new(RwLock::new(Arc::new(Semaphore::new(config.jobs as usize)))),
     };
-    let mut supervisor = Supervisor::start(context.clone(), config, path, listener.0);
-    tokio::select! {
-        biased;
-        () = context.stop.aborted() => Err(aborted()),
-        result = supervisor.run() => result,
-    }
+    let mut supervisor = Supervisor::start(context.clone(), config, path, listener);
+    let control = supervisor.control();
+    let serving = async move {
+        tokio::select! {
+            biased;
+            () = context.stop.aborted() => Err(aborted()),
+            result = supervisor.run() => result,
+        }
+    };
+    Ok((serving.boxed(), control))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {

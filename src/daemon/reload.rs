@@ -15,6 +15,7 @@ use super::server::blocking;
 use crate::config::{Config, raw};
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger;
+use crate::status::Snapshot;
 
 /// How often the file is looked at. Kubernetes takes up to a minute to bring a changed ConfigMap.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -55,7 +56,12 @@ pub(super) async fn watch(
         };
         let now = digest(path.clone()).await;
         // A file that is gone for a moment is being replaced.
-        let changed = now.is_some() && now != known;
+        let mut changed = now.is_some() && now != known;
+        // What was refused when somebody asked may be mended, or taken back, before it was looked at here.
+        let refused = |snapshot: &Snapshot| snapshot.configuration_error.is_some();
+        if !changed && context.shared.read(refused) {
+            changed = read(path.clone()).await.is_ok();
+        }
         if now.is_some() {
             known = now;
         }

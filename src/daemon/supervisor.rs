@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::error::{Failure, Result};
 use crate::http;
 use crate::status::ServerView;
+use crate::status::control::Control;
 
 /// All tasks, and what they were started with.
 pub(super) struct Supervisor {
@@ -79,6 +80,11 @@ impl Supervisor {
         supervisor
     }
 
+    /// Grants what is asked for while it runs.
+    pub(super) fn control(&self) -> Arc<dyn Control> {
+        Arc::new(Clerk(Arc::clone(&self.counter)))
+    }
+
     /// From the first job to the last answer.
     pub(super) async fn run(&mut self) -> Result<()> {
         let mut result = loop {
@@ -108,7 +114,6 @@ impl Supervisor {
 
     fn serve_http(&mut self, listener: TcpListener) {
         let app = http::App::new(self.context.shared.clone());
-        let _ = Clerk(Arc::clone(&self.counter));
         let closing = self.closing.clone();
         self.services.spawn("http", closing.clone(), async move {
             http::server::serve(listener, app, closing).await;

@@ -1,3 +1,7 @@
+mod asked;
+mod pods;
+mod reload;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::status::control::Control;
 use crate::status::tests::{at, config, morning};
 use crate::store::lock;
 
@@ -199,26 +204,42 @@ struct Served<R> {
     runner: Arc<R>,
     stop: Stop,
     address: SocketAddr,
+    control: Arc<dyn Control>,
     task: JoinHandle<Result<()>>,
 }
 
 async fn served<R: Runner>(names: &[&str], runner: R) -> Served<R> {
-    let (runner, stop) = (Arc::new(runner), Stop::default());
+    served_as(config(names), None, Arc::new(runner)).await
+}
+
+async fn served_as<R: Runner>(config: Config, path: Option<PathBuf>, runner: Arc<R>) -> Served<R> {
+    served_by(config, path, runner, Arc::new(FastClock(Instant::now()))).await
+}
+
+async fn served_by<R: Runner>(
+    config: Config,
+    path: Option<PathBuf>,
+    runner: Arc<R>,
+    clock: Arc<FastClock>,
+) -> Served<R> {
+    let stop = Stop::default();
     let (tell, hear) = oneshot::channel();
-    let clock = Arc::new(FastClock(Instant::now()));
-    let serving = serve_by(
-        config(names),
-        None,
+    let (serving, control) = serve_by(
+        config,
+        path,
         runner.clone(),
         clock,
         stop.clone(),
         |address| tell.send(address).expect("heard"),
-    );
+    )
+    .await
+    .expect("it starts");
     let task = tokio::spawn(serving);
     Served {
         runner,
         stop,
         address: hear.await.expect("an address"),
+        control,
         task,
     }
 }
