@@ -35,6 +35,7 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::http;
 use crate::ledger::Job;
 use crate::outcome::Progress;
+use crate::status::control::{Ask, Control, Refusal};
 use crate::status::{Loaded, Shared, Space};
 
 use clock::{Clock, SystemClock};
@@ -132,7 +133,15 @@ async fn serve_by(
     let mut services = Tasks::default();
     services.spawn(
         "http",
-        serve_http(listener, context.shared.clone(), closing.clone()),
+        serve_http(
+            listener,
+            http::App::new(
+                context.shared.clone(),
+                Arc::new(NotYet),
+                config.http.token_file,
+            ),
+            closing.clone(),
+        ),
     );
     let mut workers = Tasks::default();
     let unread = server::Unread::new(servers.len());
@@ -189,11 +198,21 @@ async fn run(
 
 async fn serve_http(
     listener: TcpListener,
-    shared: Shared,
+    app: http::App,
     closing: CancellationToken,
 ) -> Result<()> {
-    http::server::serve(listener, http::App::new(shared), closing).await;
+    http::server::serve(listener, app, closing).await;
     Ok(())
+}
+
+/// Grants nothing.
+struct NotYet;
+
+impl Control for NotYet {
+    fn ask(&self, _: Ask) -> BoxFuture<'static, std::result::Result<(), Refusal>> {
+        let refusal = Refusal::Conflict("not done by this version yet".to_owned());
+        Box::pin(std::future::ready(Err(refusal)))
+    }
 }
 
 async fn listen(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> Result<TcpListener> {
