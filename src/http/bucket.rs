@@ -129,18 +129,18 @@ mod tests {
     #[test]
     fn peers_do_not_wait_for_each_other_and_are_not_remembered_without_end() {
         let (peers, now) = (PerPeer::new(RATE), Instant::now());
-        let one: IpAddr = "10.0.0.1".parse().unwrap();
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let one = address("10.0.0.1");
         while peers.take(one, now).is_ok() {}
-        assert!(peers.take("::ffff:10.0.0.1".parse().unwrap(), now).is_err());
-        assert!(peers.take("10.0.0.2".parse().unwrap(), now).is_ok());
-        let six = |text: &str| text.parse::<IpAddr>().unwrap();
-        while peers.take(six("2001:db8::1"), now).is_ok() {}
-        assert!(peers.take(six("2001:db8::ffff:1:2:3"), now).is_err());
-        assert!(peers.take(six("2001:db8:0:1::1"), now).is_ok());
+        assert!(peers.take(address("::ffff:10.0.0.1"), now).is_err());
+        assert!(peers.take(address("10.0.0.2"), now).is_ok());
+        while peers.take(address("2001:db8::1"), now).is_ok() {}
+        assert!(peers.take(address("2001:db8::ffff:1:2:3"), now).is_err());
+        assert!(peers.take(address("2001:db8:0:1::1"), now).is_ok());
         for n in 0..3_000_u32 {
             let _ = peers.take(IpAddr::V4(n.into()), now);
         }
-        let held = peers.buckets.lock().unwrap().len();
+        let held = peers.buckets.lock().expect("not poisoned").len();
         assert!(held <= PEERS, "{held}");
         assert!(
             peers.take(one, now).is_err(),

@@ -12,6 +12,9 @@ pub(super) enum Encoding {
     Gzip,
 }
 
+/// The fastest level: a scrape is read once, and its text repeats itself so much that more gains little.
+const LEVEL: i32 = 1;
+
 /// What RFC 9110 means by no weight.
 const FULL_WEIGHT: u16 = 1_000;
 
@@ -61,8 +64,7 @@ fn weight(parameter: &str) -> Option<u16> {
 
 /// Compresses an answer; `None` where it would not fit, which [`Compressor`] rules out.
 pub(super) fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
-    // The fastest level: a scrape is read once, and its text repeats itself so much that more gains little.
-    let mut compressor = Compressor::new(CompressionLvl::fastest());
+    let mut compressor = Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
     let mut packed = vec![0; compressor.gzip_compress_bound(plain.len())];
     let length = compressor.gzip_compress(plain, &mut packed).ok()?;
     packed.truncate(length);

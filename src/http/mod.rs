@@ -310,3 +310,6 @@ fn unread<B: Body>(request: &Request<B>, answer: Answer) -> Answer {
         last(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn names_are_decoded_and_are_one_segment() {
-        let server = |path| find(path).map(|route| route.server);
+        let server = |path: &str| find(path).map(|route| route.server);
         let backup = |name: &str| format!("/api/v1/servers/{name}/backup");
         assert_eq!(server(&backup("a")).as_deref(), Some("a"));
         assert_eq!(server(&backup("%61.b")).as_deref(), Some("a.b"));

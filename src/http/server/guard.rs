@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::places::{Place, Stage};
+use super::places::Place;
 use super::{HEADER_TIMEOUT, IDLE, TAKING};
 
 /// A stream with deadlines.
@@ -67,7 +67,7 @@ impl<S> Guarded<S> {
         cx: &mut Context<'_>,
         written: Poll<Result<usize>>,
     ) -> Poll<Result<usize>> {
-        if self.place.stage() == Stage::Answered && self.waits_for != Waits::Taken {
+        if self.place.is_owed() && self.waits_for != Waits::Taken {
             self.wait_for(Waits::Taken, TAKING);
         }
         match written {
@@ -86,7 +86,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         // The body of a request has a deadline of its own, where it is read.
-        if self.place.stage() != Stage::Waiting {
+        if self.place.is_asked() || self.place.is_owed() {
             return read;
         }
         match read {
@@ -128,9 +128,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     /// hyper flushes when it has written all that it holds.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        if self.place.stage() == Stage::Answered {
-            self.place.waits();
-            self.wait_for(Waits::Request, IDLE);
+        if self.place.is_owed() {
+            // Where the next request is there already, nothing is waited for until its answer is.
+            self.waits_for = Waits::Request;
+            if self.place.has_taken() {
+                self.wait_for(Waits::Request, IDLE);
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -1,9 +1,10 @@
 //! Who may stay connected: so many, and where that is not enough, those who have waited longest for a request go.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// All places. Clones share them.
@@ -28,19 +29,11 @@ pub(super) struct Place {
     id: u64,
     places: Places,
     dismissed: CancellationToken,
-    stage: AtomicU8,
-}
-
-/// What a connection is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Stage {
-    /// No request has come since the last answer.
-    Waiting,
-    /// A request is being answered.
-    Asked,
-    /// The answer is there and not yet taken.
-    Answered,
+    /// Whether a request is being answered.
+    is_asked: AtomicBool,
+    /// Whether there is an answer that the client has not taken yet.
+    is_owed: AtomicBool,
+    taken: Notify,
 }
 
 impl Places {
@@ -69,7 +62,9 @@ impl Places {
             id,
             places: self.clone(),
             dismissed,
-            stage: AtomicU8::new(Stage::Waiting as u8),
+            is_asked: AtomicBool::new(false),
+            is_owed: AtomicBool::new(false),
+            taken: Notify::new(),
         })
     }
 
@@ -107,25 +102,41 @@ impl Taken {
 impl Place {
     /// A request has come.
     pub(super) fn asked(&self) {
-        self.enter(Stage::Asked);
+        self.is_asked.store(true, Ordering::Release);
+        self.waits(false);
     }
 
     /// Its answer is there.
     pub(super) fn answered(&self) {
-        self.enter(Stage::Answered);
+        self.is_owed.store(true, Ordering::Release);
+        self.is_asked.store(false, Ordering::Release);
     }
 
-    /// The client has taken the answer.
-    pub(super) fn waits(&self) {
-        self.enter(Stage::Waiting);
+    /// The client has taken all that there was; whether it waits for a request now.
+    pub(super) fn has_taken(&self) -> bool {
+        self.is_owed.store(false, Ordering::Release);
+        self.taken.notify_waiters();
+        let waits = !self.is_asked();
+        self.waits(waits);
+        waits
     }
 
-    /// What the connection is at.
-    pub(super) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            stage if stage == Stage::Waiting as u8 => Stage::Waiting,
-            stage if stage == Stage::Asked as u8 => Stage::Asked,
-            _ => Stage::Answered,
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_owed(&self) -> bool {
+        self.is_owed.load(Ordering::Acquire)
+    }
+
+    /// Resolves when no answer is owed: a client that only asks gets no further.
+    pub(super) async fn owes_nothing(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if !self.is_owed() {
+                return;
+            }
+            taken.await;
         }
     }
 
@@ -134,10 +145,9 @@ impl Place {
         self.dismissed.cancelled().await;
     }
 
-    fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Release);
+    fn waits(&self, waits: bool) {
         let mut taken = self.places.lock();
-        let since = (stage == Stage::Waiting).then(|| taken.tick());
+        let since = waits.then(|| taken.tick());
         if let Some(holder) = taken.by.get_mut(&self.id) {
             holder.waits_since = since;
         }
@@ -168,7 +178,7 @@ mod tests {
             !gone(0) && gone(2),
             "an answer that is not taken yet counts"
         );
-        held[0].waits();
+        assert!(held[0].has_taken());
         fourth.asked();
         let sixth = places.take().expect("a place");
         assert!(
