@@ -178,7 +178,7 @@ async fn serve_by(
         stop,
         room: Arc::new(RwLock::new(Arc::new(Semaphore::new(config.jobs as usize)))),
     };
-    let mut supervisor = Supervisor::start(context.clone(), config, path, listener);
+    let mut supervisor = Supervisor::start(context.clone(), config, path, listener)?;
     let control = supervisor.control();
     let serving = async move {
         tokio::select! {
@@ -190,7 +190,7 @@ async fn serve_by(
     Ok((serving.boxed(), control))
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+async fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)> {
     let refused = |error: std::io::Error| {
         Failure::new(FailureKind::Io, format!("listen on {address}"))
             .because(error)
@@ -199,7 +199,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tracing::info!(address = %bound, "listening");
-    Ok((listener, bound))
+    Ok((listener.into_std().map_err(refused)?, bound))
 }
 
 fn aborted() -> Failure {

@@ -24,6 +24,8 @@ pub(super) struct Supervisor {
     context: Context,
     config: Config,
     path: Option<PathBuf>,
+    /// The port, which stays open when what serves it is replaced.
+    listener: std::net::TcpListener,
     counter: Arc<Counter>,
     wishes: mpsc::Receiver<Reload>,
     desks: BTreeMap<String, (u64, Desk)>,
@@ -41,8 +43,8 @@ impl Supervisor {
         context: Context,
         config: Config,
         path: Option<PathBuf>,
-        listener: TcpListener,
-    ) -> Self {
+        listener: std::net::TcpListener,
+    ) -> Result<Self> {
         // Wishes that come together are answered one after the other.
         let (wish, wishes) = mpsc::channel(4);
         let counter = Arc::new(Counter::new(context.clone(), wish.clone()));
@@ -51,6 +53,7 @@ impl Supervisor {
             context,
             config,
             path,
+            listener,
             counter,
             wishes,
             desks: BTreeMap::new(),
@@ -58,7 +61,8 @@ impl Supervisor {
             workers: Tasks::default(),
             closing: CancellationToken::new(),
         };
-        supervisor.serve_http(listener);
+        let http = supervisor.config.http.clone();
+        supervisor.serve_http(&http)?;
         supervisor.services.spawn(
             "configuration",
             CancellationToken::new(),
@@ -77,7 +81,7 @@ impl Supervisor {
             supervisor.take_on(id, config);
         }
         supervisor.counter.open(supervisor.desks.clone());
-        supervisor
+        Ok(supervisor)
     }
 
     /// Grants what is asked for while it runs.
@@ -112,13 +116,21 @@ impl Supervisor {
         result.and(self.services.finish(CLOSING).await)
     }
 
-    fn serve_http(&mut self, listener: TcpListener) {
-        let app = http::App::new(self.context.shared.clone());
+    fn serve_http(&mut self, config: &config::Http) -> Result<()> {
+        let failed = |error| Failure::io("share the port", error);
+        let listener = self.listener.try_clone().map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let app = http::App::new(
+            self.context.shared.clone(),
+            self.control(),
+            config.token_file.clone(),
+        );
         let closing = self.closing.clone();
         self.services.spawn("http", closing.clone(), async move {
             http::server::serve(listener, app, closing).await;
             Ok(())
         });
+        Ok(())
     }
 
     /// Starts the tasks of a server.
@@ -171,18 +183,13 @@ impl Supervisor {
 
     /// Puts another configuration in force. What can fail comes first.
     async fn apply(&mut self, config: Config) -> Result<()> {
-        let moved = config.http.listen != self.config.http.listen;
-        let listener = if moved {
-            Some(listen(config.http.listen).await?.0)
-        } else {
-            None
-        };
-        if config.http != self.config.http {
-            self.config.http = config.http.clone();
+        if config.http.listen != self.config.http.listen {
+            self.listener = listen(config.http.listen).await?.0;
         }
-        if let Some(listener) = listener {
+        if config.http != self.config.http {
+            // The one before answers what it has taken, and takes no more.
             std::mem::take(&mut self.closing).cancel();
-            self.serve_http(listener);
+            self.serve_http(&config.http)?;
         }
         if config.jobs != self.config.jobs {
             self.context.make_room(config.jobs);
