@@ -98,6 +98,9 @@ pub struct Agenda {
     /// The run at work.
     #[serde(default)]
     running: Option<Begun>,
+    /// The last run that we ended ourselves: a full volume may have kept that from the disk.
+    #[serde(skip)]
+    ended: Option<Begun>,
 }
 
 /// One job's part.
@@ -186,9 +189,15 @@ impl Agenda {
         }
     }
 
-    /// Takes over from disk what others have done meanwhile. That the clock was set back is known here alone.
+    /// Takes over from disk what others have done meanwhile. That the clock was set back, and the end of a run that could
+    /// not be written, are known here alone.
     pub fn catch_up(&mut self, kept: Self) {
         let mine = std::mem::replace(self, kept);
+        self.ended = mine.ended;
+        if let Some(ended) = mine.ended.filter(|ended| self.running == Some(*ended)) {
+            self.running = None;
+            *self.line_mut(ended.job) = mine.line(ended.job).clone();
+        }
         for job in SCHEDULED {
             let set_back_to = mine.line(job).set_back_to;
             let line = self.line_mut(job);
@@ -263,6 +272,7 @@ impl Agenda {
         ending: Ending,
     ) -> Option<DateTime<Utc>> {
         let begun = self.running.take()?;
+        self.ended = Some(begun);
         let (at, rule) = (begun.due?, rules.of(begun.job)?);
         // A schedule that is gone asks for nothing again.
         rule.schedule.as_ref()?;

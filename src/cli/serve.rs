@@ -137,7 +137,7 @@ async fn verify_all(
     let directory = server.directory.clone();
     let files = super::blocking(move || store::list(&directory)).await?;
     if files.is_empty() {
-        return Err(nothing("verify", server));
+        return Err(nothing(Job::Verify, server, due));
     }
     let mut faults = Vec::new();
     for file in files {
@@ -159,7 +159,9 @@ async fn drill_latest(
 ) -> Result<()> {
     let directory = server.directory.clone();
     let files = super::blocking(move || store::list(&directory)).await?;
-    let newest = files.last().ok_or_else(|| nothing("drill", server))?;
+    let newest = files
+        .last()
+        .ok_or_else(|| nothing(Job::Drill, server, due))?;
     let options = drill::Options {
         due,
         ..drill::Options::default()
@@ -168,7 +170,21 @@ async fn drill_latest(
     failure.map_or(Ok(()), Err)
 }
 
-fn nothing(what: &str, server: &Server) -> Failure {
-    let what = format!("{what} backups of server {}: there are none", server.name);
-    Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`")
+/// A job without a backup is an attempt too: one that could not run.
+fn nothing(job: Job, server: &Server, due: Option<DateTime<Utc>>) -> Failure {
+    let what = format!(
+        "{} backups of server {}: there are none",
+        job.name(),
+        server.name
+    );
+    let failure =
+        Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`");
+    let begun = Begun {
+        job,
+        due,
+        attempt: 1,
+        started_at: Utc::now(),
+    };
+    recorder::record(&server.name, &server.directory, begun, &failure);
+    failure
 }

@@ -24,6 +24,7 @@ mod objects;
 mod restore_server;
 mod restore_table;
 mod round_trips;
+mod soak;
 mod support;
 mod surroundings;
 mod unsafe_dumps;

@@ -99,6 +99,18 @@ impl Server {
         self.psql("postgres", "select pg_reload_conf()");
     }
 
+    /// Ends one of its processes like a bug of its own would: it ends all sessions, recovers, and goes on.
+    pub(crate) fn crash(&self) {
+        let ask = "select pid from pg_stat_activity where backend_type = 'checkpointer'";
+        let pid: i32 = self.psql("postgres", ask).parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        wait_until("the server has recovered", Duration::from_secs(60), || {
+            let asked = self.psql_command("postgres", "select 1").output();
+            asked.unwrap().status.success()
+        });
+    }
+
     /// Client programs of the server's version, connected as its superuser.
     pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.program(program));
