@@ -1,12 +1,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Back up, verify and drill a throwaway server with a difficult sample; ARGS="..." goes to `pgvigil demo`
 	@.ci/install demo
@@ -30,3 +30,8 @@ bench: ## Restore about 1 GB with pgvigil, psql and pg_restore, and compare; nee
 	@.ci/install bench
 	cargo build --release --locked
 	PGVIGIL="$(TARGET_DIR)/release/pgvigil" tests/bench/restore $(ARGS)
+
+bench-scrape: ## Measure what a scrape costs with many backups and with many servers; needs an idle machine and 2 minutes
+	@.ci/install bench
+	cargo build --release --locked
+	PGVIGIL="$(TARGET_DIR)/release/pgvigil" tests/bench/scrape $(ARGS)
