@@ -20,6 +20,7 @@ mod fence;
 mod http;
 mod http_load;
 mod layers;
+mod lock_waits;
 mod objects;
 mod restore_server;
 mod restore_table;
