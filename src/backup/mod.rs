@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tracing::info;
+use tracing::{Instrument as _, info};
 
 use crate::catalog::DumpKind;
 use crate::config::Server;
@@ -65,7 +65,8 @@ pub async fn run(server: &Server, occasion: Occasion, progress: &Progress) -> Re
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&server.directory))?;
     attempt.was_due(occasion.due);
     progress.belongs_to(attempt.job_id());
-    let result = Box::pin(attempted(server, &attempt, occasion.lock, progress)).await;
+    let work = Box::pin(attempted(server, &attempt, occasion.lock, progress));
+    let result = work.instrument(attempt.span()).await;
     if let Ok(report) = &result {
         attempt.about(&report.path, Some(report.manifest.finished_at));
     }
@@ -85,7 +86,7 @@ async fn attempted(
         None => Arc::new(lock::take(&server.directory, "backup")?),
     };
     for done in publish::sweep(&server.directory, &lock)? {
-        info!(job_id = attempt.job_id(), "{done}");
+        info!("{done}");
     }
     progress.stage("look at the server", 0);
     let target = Target::resolve(&server.connection)?.called(sessions(attempt));

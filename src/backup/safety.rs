@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use tracing::Instrument as _;
 
 use super::{Piped, dump_into, judge_catalog, judge_kind, manifest, unused_name, within};
 use crate::catalog::DumpKind;
@@ -70,7 +71,8 @@ pub async fn run(
     let mut there = server.clone();
     there.directory.clone_from(&directory);
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&directory))?;
-    let result = Box::pin(attempted(&there, target, what, &attempt, progress)).await;
+    let work = Box::pin(attempted(&there, target, what, &attempt, progress));
+    let result = work.instrument(attempt.span()).await;
     if let Ok(path) = &result {
         attempt.about(path, Some(Utc::now()));
     }

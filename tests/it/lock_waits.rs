@@ -295,12 +295,12 @@ fn a_long_wait_is_said_while_it_lasts() {
 fn a_server_that_lets_no_watcher_in_is_backed_up_all_the_same() {
     let server = server(&programs::system());
     let place = Place::new();
-    let closed = format!(
-        "psql() {{ \"$REAL/psql\" -XqAt -c \"$1\" >/dev/null; }}\nhba=$(\"$REAL/psql\" -XqAt -c 'show hba_file')\n\
-         server=$(head -1 \"${{hba%/*}}/postmaster.pid\")\n\
-         echo 'local all all reject' > \"$hba\"; psql 'select pg_reload_conf()'; sleep 3\n\
-         echo 'local all all trust' > \"$hba\"; kill -HUP $server; sleep 1\n"
-    );
+    let closed = r#"psql() { "$REAL/psql" -XqAt -c "$1"; }
+hba=$(psql 'show hba_file')
+server=$(head -1 "${hba%/*}/postmaster.pid")
+echo 'local all all reject' > "$hba"; psql 'select pg_reload_conf()' > /dev/null; sleep 3
+echo 'local all all trust' > "$hba"; kill -HUP $server; sleep 1
+"#;
     let run = |script: String| {
         let fake = fake::dumpall(&place, server.programs(), &script);
         let said = "schedule: never, lock_timeout: 1s";

@@ -21,6 +21,7 @@ mod http;
 mod http_load;
 mod layers;
 mod lock_waits;
+mod logs;
 mod objects;
 mod restore_server;
 mod restore_table;
