@@ -23,8 +23,6 @@ pub struct Attempt {
     directory: Option<PathBuf>,
     began: Instant,
     entry: Entry,
-    /// Whether another attempt follows if this one fails and a repetition can help.
-    repeated: bool,
 }
 
 impl Attempt {
@@ -41,7 +39,7 @@ impl Attempt {
     }
 
     /// An attempt of which nobody is told that it begins: it is over already, or never began its work.
-    pub fn unannounced(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
+    fn unannounced(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
         let started_at = Utc::now();
         let job_id = format!(
             "{}-{:08x}",
@@ -53,7 +51,6 @@ impl Attempt {
             directory: directory.map(Path::to_owned),
             began: Instant::now(),
             entry,
-            repeated: false,
         })
     }
 
@@ -65,11 +62,6 @@ impl Attempt {
             job_id = self.job_id(),
             server = self.entry.server
         )
-    }
-
-    /// Another attempt follows where that can help, so that a failure of this one calls for nobody yet.
-    pub fn will_be_repeated(&mut self) {
-        self.repeated = true;
     }
 
     /// When it began.
@@ -180,10 +172,8 @@ impl Attempt {
                 )
             };
         }
-        let repeats = |failure: &Failure| self.repeated && failure.kind().policy().retry;
         match failure {
             None => ended!(Level::INFO),
-            Some(failure) if repeats(failure) => ended!(Level::WARN),
             // Someone asked for that.
             Some(failure) if failure.kind() == FailureKind::Cancelled => ended!(Level::WARN),
             Some(_) => ended!(Level::ERROR),

@@ -30,3 +30,4 @@ mod support;
 mod surroundings;
 mod unsafe_dumps;
 mod verify_damage;
+mod wrong_config;
