@@ -119,7 +119,7 @@ fn a_file_that_cannot_be_read() {
 
     let closed = place.join("closed.yaml");
     fs::write(&closed, "servers: []\n").unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     let mut command = check(&place, &closed);
     if are_root() {
         place.give_to_nobody();
