@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use crate::archive::file::{self, Known};
 use crate::archive::reader::Summary;
@@ -83,10 +84,13 @@ pub async fn run(
     let mut attempt = Attempt::begin(Job::Verify, &server.name, directory)?;
     attempt.was_due(due);
     progress.belongs_to(attempt.job_id());
-    let result = match limit {
-        Some(limit) => check_within(archive, limit, progress).await,
-        None => check(archive, progress).await,
+    let work = async {
+        match limit {
+            Some(limit) => check_within(archive, limit, progress).await,
+            None => check(archive, progress).await,
+        }
     };
+    let result = work.instrument(attempt.span()).await;
     let finished_at = result
         .as_ref()
         .ok()

@@ -19,6 +19,9 @@ const LISTEN: &str = "0.0.0.0:9959";
 /// Longest jitter: two daily runs stay apart.
 const JITTER_LIMIT: Duration = Duration::from_secs(12 * 3600);
 
+/// Most characters of a value in a message.
+const LONGEST_SHOWN: usize = 80;
+
 const SIZE_FORM: &str = "write it as 20Gi, 500Mi or a number of bytes";
 
 /// Longest server name; it becomes a label value and a part of file names.
@@ -77,10 +80,19 @@ impl Section {
         self.problem(
             key,
             typed.referenced.line(),
-            format!("\"{}\": {what}", typed.value.escape_debug()),
+            format!("\"{}\": {what}", shown(&typed.value)),
             remedy,
         )
     }
+}
+
+/// A value as messages quote it: no line has more than one line, and none is flooded.
+fn shown(value: &str) -> String {
+    let mut text: String = value.chars().take(LONGEST_SHOWN).collect();
+    if text.len() < value.len() {
+        text.push('…');
+    }
+    text.escape_debug().to_string()
 }
 
 pub(super) fn filled(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
@@ -139,7 +151,7 @@ pub(super) fn address(section: &Section, typed: Option<&Text>) -> Resolved<Socke
         section.problem(
             "listen",
             line,
-            format!("\"{}\": not an address and port", text.escape_debug()),
+            format!("\"{}\": not an address and port", shown(text)),
             "write it as 0.0.0.0:9959 or [::]:9959",
         )
     };
@@ -293,7 +305,7 @@ pub(super) fn schedule(
             section.problem(
                 "schedule",
                 line,
-                format!("\"{}\": {error}", expression.escape_debug()),
+                format!("\"{}\": {error}", shown(expression)),
                 remedy,
             )
         })

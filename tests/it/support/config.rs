@@ -10,6 +10,16 @@ pub(crate) const NAME: &str = "sample";
 
 /// Writes it into a place; `timeout` is how long a backup may take.
 pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str) -> PathBuf {
+    write_backup(
+        place,
+        server,
+        pg_bin,
+        &format!("schedule: never, timeout: {timeout}"),
+    )
+}
+
+/// The same; `backup` is all that is said of backups.
+pub(crate) fn write_backup(place: &Place, server: &Server, pg_bin: &Path, backup: &str) -> PathBuf {
     let path = place.join("pgvigil.yaml");
     let text = format!(
         "servers:
@@ -17,7 +27,7 @@ pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str
     connection: {{ host: '{}', user: postgres }}
     directory: '{}'
     pg_bin: '{}'
-    backup: {{ schedule: never, timeout: {timeout} }}
+    backup: {{ {backup} }}
     verify: {{ schedule: never }}
     drill: {{ schedule: never }}
 http: {{ listen: '127.0.0.1:0' }}

@@ -23,6 +23,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(programs: &Programs) -> Self {
+        Self::start_with(programs, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn start_with(programs: &Programs, settings: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let directory = root().join(format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         for path in [
@@ -54,12 +59,13 @@ impl Server {
             .arg(directory.join("data"))
             .arg("-k")
             .arg(directory.join("s"));
-        for setting in [
+        let usual = [
             "listen_addresses=",
             "fsync=off",
             "autovacuum=off",
             "shared_buffers=16MB",
-        ] {
+        ];
+        for setting in usual.iter().chain(settings) {
             command.args(["-c", setting]);
         }
         let leash = command.env_clear().stderr(log).spawn().unwrap();
