@@ -318,6 +318,16 @@ impl Server {
         }
     }
 
+    /// How long a file of someone else has to stay as it is before it is taken for complete. One without bytes may stay so
+    /// for as long as a backup may take: gzip keeps back what pg_dump writes first, and before that the shell has made the
+    /// file.
+    pub fn settles(&self, observe: &Observe, bytes: u64) -> Duration {
+        match bytes {
+            0 => observe.settle.max(self.backup.timeout),
+            _ => observe.settle,
+        }
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let mut note = |what: String| {

@@ -176,7 +176,7 @@ fn look_at(server: &Server, observe: &Observe, memory: &mut Memory, now: Moment)
         let Some(tracked) = memory.files.get(&file.name) else {
             continue;
         };
-        match tracked.state(observe.settle, now) {
+        match tracked.state(server.settles(observe, file.bytes), now) {
             State::Growing { since, left } => {
                 seen.growing = Some(seen.growing.map_or(since, |first| first.min(since)));
                 seen.again = seen.again.min(left);

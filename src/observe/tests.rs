@@ -33,6 +33,7 @@ impl Watched {
             settle: Duration::ZERO,
             ..Observe::default()
         });
+        server.backup.timeout = Duration::ZERO;
         Self {
             _directory: directory,
             server,
@@ -275,6 +276,18 @@ async fn what_changes_while_nobody_writes_is_damage() {
     let fault = judged.expect("read").fault.expect("a fault");
     assert_eq!(fault.kind(), FailureKind::Damaged);
     assert!(fault.sentence().contains("SHA-256"), "{}", fault.sentence());
+}
+
+#[tokio::test]
+async fn an_empty_file_may_still_become_a_backup_while_one_may_take() {
+    let mut watched = Watched::new();
+    watched.server.backup.timeout = Duration::from_secs(1800);
+    watched.write(NAME, &[], Utc::now() - TimeDelta::minutes(29));
+    let seen = watched.look().await;
+    assert!(seen.growing.is_some() && seen.ready.is_none(), "{seen:?}");
+    assert_eq!(store::archives(&watched.server).expect("listed"), []);
+    watched.write(NAME, &dump("a"), Utc::now());
+    assert_eq!(watched.take_all().await, [NAME]);
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ pub fn archives(server: &Server) -> Result<Vec<BackupFile>> {
     let mut files = list(&server.directory, server.archives())?;
     if let Some(observe) = server.observes() {
         let now = Utc::now();
-        files.retain(|file| file.is_at_rest(observe.settle, now));
+        files.retain(|file| file.is_at_rest(server.settles(observe, file.bytes), now));
     }
     Ok(files)
 }

@@ -21,6 +21,7 @@ mod http;
 mod http_load;
 mod layers;
 mod objects;
+mod observe;
 mod restore_server;
 mod restore_table;
 mod round_trips;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::place::Place;
-use super::program::{Running, ends_within, pgvigil};
+use super::program::{Pgvigil, Running, ends_within, pgvigil};
 use super::wait_until;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,7 +29,12 @@ pub(crate) struct Answer {
 
 impl Sidecar {
     pub(crate) fn start(place: &Place, config: &Path) -> Self {
-        let command = pgvigil(place)
+        Self::by(pgvigil(place), config)
+    }
+
+    /// The same in other surroundings.
+    pub(crate) fn by(command: Pgvigil, config: &Path) -> Self {
+        let command = command
             .env("PGVIGIL_LOG_LEVEL", "info")
             .args(["serve", "--config"])
             .about(config);
