@@ -116,6 +116,9 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
         Some(named) => scratch_server(server, named, known, items).await,
     }
     items.push(directory(server));
+    if server.observes().is_some() {
+        items.push(judged(server, "files to watch over", files(server)));
+    }
     items.push(judged(server, "free space", room(server)));
 }
 
@@ -214,6 +217,22 @@ fn directory(server: &Server) -> Item {
         ),
         result => judged(server, "directory", result),
     }
+}
+
+/// Whether what someone else writes can be read.
+fn files(server: &Server) -> Result<String> {
+    let files = store::list(&server.directory, server.archives())?;
+    for file in &files {
+        std::fs::File::open(&file.path).map_err(|error| {
+            Failure::io(format!("read archive {}", file.path.display()), error)
+                .remedy("let the user that pgvigil runs as read what the job writes")
+        })?;
+    }
+    Ok(format!(
+        "{} of the name {}",
+        render::plural(files.len() as u64, "file"),
+        server.archives()
+    ))
 }
 
 /// Whether a file can be made in the directory, by making one and removing it.
