@@ -21,17 +21,18 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup verify restore drill recorder  |  status metrics http      jobs  |  reports
+//! backup observe verify restore drill recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger outcome finding schedule agenda config error   pure: no files, no clock
+//! sql catalog manifest ledger outcome finding schedule agenda wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
-//! and restore. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
+//! and restore, and whoever observes uses verify. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
 //!
 //! # Where to look
 //! | question | open |
 //! |---|---|
 //! | when is a backup real? | [`backup`] (its list of stages), [`store::publish`] |
+//! | when is a file of someone else a backup? | [`observe`] |
 //! | which bytes are in the file? | [`archive`], [`archive::header`] |
 //! | why was this line of a dump misread? | [`sql::scanner`] and its lexer |
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
@@ -61,6 +62,7 @@ pub mod http;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics;
+pub mod observe;
 pub mod outcome;
 pub mod pg;
 pub mod recorder;
@@ -70,3 +72,4 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod verify;
+pub mod wildcard;

@@ -1,6 +1,8 @@
 //! One attempt of a job becomes one ledger entry, however it ends.
 
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +18,13 @@ use crate::store;
 
 /// The target of what is logged of an attempt's end: a command that ends with its job's own sentence leaves that out.
 pub const LOG_TARGET: &str = "pgvigil::job";
+
+/// Entries that no ledger could take, by its directory. They are known while this process runs, so that what happens on a
+/// full or read-only volume is seen; attempts begin in many places, and all of them end here.
+static UNWRITTEN: Mutex<BTreeMap<PathBuf, VecDeque<Entry>>> = Mutex::new(BTreeMap::new());
+
+/// How many of a directory are kept: the newest.
+const UNWRITTEN_LIMIT: usize = 1_000;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -147,15 +156,16 @@ impl Attempt {
                 FailureKind::Directory | FailureKind::NoSpace
             )
         });
-        if let Err(error) = store::ledger::append(directory, &mut self.entry)
-            && unsaid
-        {
-            error!(
-                job_id = self.job_id(),
-                server = self.entry.server,
-                "{}",
-                error.sentence()
-            );
+        if let Err(error) = store::ledger::append(directory, &mut self.entry) {
+            if unsaid {
+                error!(
+                    job_id = self.job_id(),
+                    server = self.entry.server,
+                    "{}",
+                    error.sentence()
+                );
+            }
+            keep_unwritten(directory, self.entry);
         }
     }
 
@@ -190,6 +200,33 @@ pub fn record(server: &str, directory: &Path, begun: Begun, failure: &Failure) {
             attempt.end(Some(failure));
         }
         Err(error) => warn!(server, "{}", error.sentence()),
+    }
+}
+
+fn keep_unwritten(directory: &Path, entry: Entry) {
+    let mut unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = unwritten.entry(directory.to_owned()).or_default();
+    kept.push_back(entry);
+    if kept.len() > UNWRITTEN_LIMIT {
+        kept.pop_front();
+    }
+}
+
+/// Adds to a ledger's entries those that it could not take, in the order of time.
+pub fn add_unwritten(directory: &Path, entries: &mut Vec<Entry>) {
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(kept) = unwritten.get(directory) else {
+        return;
+    };
+    // One can be there all the same: only its head could not be written.
+    let written: HashSet<&str> = entries.iter().map(|entry| entry.job_id.as_str()).collect();
+    let missing = kept
+        .iter()
+        .filter(|entry| !written.contains(entry.job_id.as_str()));
+    let missing: Vec<_> = missing.cloned().collect();
+    if !missing.is_empty() {
+        entries.extend(missing);
+        entries.sort_by_key(|entry| entry.finished_at);
     }
 }
 

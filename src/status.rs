@@ -46,7 +46,7 @@ pub struct BackupSummary {
     pub uncompressed_bytes: u64,
     /// The databases in it.
     pub databases: Vec<DatabaseSummary>,
-    /// Whether pgvigil made it; all that is known of another file is that it is there.
+    /// Whether pgvigil made it, or found it to be whole; all that is known of another file is that it is there.
     pub has_manifest: bool,
 }
 
@@ -93,6 +93,8 @@ pub struct ServerStatus {
     pub backups: Vec<KeptBackup>,
     /// How its last verification ended.
     pub newest_verified: Option<JobResult>,
+    /// A file of someone else that is newer than the newest backup, and that was found not to be whole.
+    pub newer_is_cut: Option<String>,
     /// Kept backups.
     pub kept: u64,
     /// Their size in all.
@@ -152,8 +154,24 @@ pub struct Problem {
     pub sentence: String,
 }
 
+impl Loaded {
+    /// Adds what is known of files whose manifests could not be written.
+    pub fn complete(&mut self, known: Vec<BackupSummary>) {
+        for summary in known {
+            let file = self.backups.iter_mut().find(|file| {
+                !file.has_manifest
+                    && file.file_name == summary.file_name
+                    && file.bytes == summary.bytes
+            });
+            if let Some(file) = file {
+                *file = summary;
+            }
+        }
+    }
+}
+
 impl BackupSummary {
-    /// The summary of a backup that pgvigil made.
+    /// The summary of a backup that pgvigil made, or found to be whole.
     pub fn from_manifest(manifest: &Manifest) -> Self {
         let sizes: HashMap<&str, u64> = manifest
             .source
@@ -240,6 +258,7 @@ impl ServerStatus {
         let mut status = Self::default();
         let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
+        let mut found: HashMap<&str, JobResult> = HashMap::new();
         for entry in &loaded.entries {
             status.count(entry);
             if let (JobResult::Passed | JobResult::Failed, Some(backup)) =
@@ -249,6 +268,7 @@ impl ServerStatus {
                 match entry.job {
                     Job::Verify => _ = verified.insert(backup, ended),
                     Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, ended),
+                    Job::Backup if entry.observed => _ = found.insert(backup, entry.result),
                     _ => {}
                 }
             }
@@ -285,6 +305,16 @@ impl ServerStatus {
             status.backup.success_duration_seconds = newest.duration_seconds;
         }
         status.newest = newest.cloned();
+        let since = newest.map_or(DateTime::<Utc>::MIN_UTC, |newest| newest.finished_at);
+        let is_cut = |backup: &&BackupSummary| {
+            !backup.has_manifest
+                && backup.finished_at > since
+                && found.get(backup.file_name.as_str()) == Some(&JobResult::Failed)
+        };
+        let cut = loaded.backups.iter().filter(is_cut);
+        status.newer_is_cut = cut
+            .max_by_key(|backup| backup.finished_at)
+            .map(|backup| backup.file_name.clone());
         status
     }
 

@@ -62,6 +62,14 @@ pub struct Occasion {
 
 /// Takes one backup of a server.
 pub async fn run(server: &Server, occasion: Occasion, progress: &Progress) -> Result<Report> {
+    if server.observes().is_some() {
+        let what = format!(
+            "take a backup of server {}: its backup.mode is observe, so something else takes its backups",
+            server.name
+        );
+        return Err(Failure::new(FailureKind::Usage, what)
+            .remedy("run the job that takes them, or set backup.mode to take"));
+    }
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&server.directory))?;
     attempt.was_due(occasion.due);
     progress.belongs_to(attempt.job_id());
@@ -368,6 +376,7 @@ fn manifest(
             archive_id: format!("{:016x}", piped.archive_id),
             sha256: piped.written.sha256.clone(),
         },
+        observed: None,
         catalog: piped.catalog.clone(),
     }
 }

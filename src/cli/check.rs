@@ -91,13 +91,15 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
     let known = version.as_ref().ok().map(|(version, _)| *version);
     items.push(judged(server, "connection", version.map(|(_, text)| text)));
     if let Some(version) = known {
-        let configured = server.pg_bin.clone();
-        let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
-        items.push(judged(
-            server,
-            "pg_dumpall",
-            dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
-        ));
+        if server.observes().is_none() {
+            let configured = server.pg_bin.clone();
+            let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
+            items.push(judged(
+                server,
+                "pg_dumpall",
+                dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
+            ));
+        }
         if server.drill.server.is_none() {
             let configured = server.pg_bin.clone();
             let scratch =
@@ -113,8 +115,11 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
         )),
         Some(named) => scratch_server(server, named, known, items).await,
     }
-    items.push(judged(server, "directory", writable(&server.directory)));
-    items.push(judged(server, "free space", room(&server.directory)));
+    items.push(directory(server));
+    if server.observes().is_some() {
+        items.push(judged(server, "files to watch over", files(server)));
+    }
+    items.push(judged(server, "free space", room(server)));
 }
 
 /// The server that is named to drill on, and what a person should know of it.
@@ -199,6 +204,37 @@ async fn connect(server: &Server) -> Result<(Version, String)> {
     Ok((version, format!("{target}, PostgreSQL {text}")))
 }
 
+/// Where someone else takes the backups, the directory need not be writable.
+fn directory(server: &Server) -> Item {
+    match writable(&server.directory) {
+        Err(failure) if server.observes().is_some() && server.directory.is_dir() => good(
+            &server.name,
+            "note",
+            format!(
+                "{}; without that there are no manifests and no ledger, and what is found is known until pgvigil ends",
+                failure.sentence()
+            ),
+        ),
+        result => judged(server, "directory", result),
+    }
+}
+
+/// Whether what someone else writes can be read.
+fn files(server: &Server) -> Result<String> {
+    let files = store::list(&server.directory, server.archives())?;
+    for file in &files {
+        std::fs::File::open(&file.path).map_err(|error| {
+            Failure::io(format!("read archive {}", file.path.display()), error)
+                .remedy("let the user that pgvigil runs as read what the job writes")
+        })?;
+    }
+    Ok(format!(
+        "{} of the name {}",
+        render::plural(files.len() as u64, "file"),
+        server.archives()
+    ))
+}
+
 /// Whether a file can be made in the directory, by making one and removing it.
 fn writable(directory: &Path) -> Result<String> {
     let probe = directory.join(format!(".pgvigil-check-{}", std::process::id()));
@@ -215,14 +251,15 @@ fn writable(directory: &Path) -> Result<String> {
     Ok(format!("{} can be written to", directory.display()))
 }
 
-fn room(directory: &Path) -> Result<String> {
+fn room(server: &Server) -> Result<String> {
+    let directory = &server.directory;
     let space = store::space::of(directory).map_err(|error| {
         Failure::io(
             format!("ask for the free space of {}", directory.display()),
             error,
         )
     })?;
-    let Some(last) = store::list(directory)?.pop() else {
+    let Some(last) = store::archives(server)?.pop() else {
         return Ok(format!(
             "{} free; no backup yet to compare with",
             render::bytes(space.available_bytes)

@@ -18,6 +18,7 @@ use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::status::{BackupSummary, Loaded};
+use crate::store::BackupFile;
 use crate::store::agenda::KeptPause;
 use crate::store::lock::{self, Lock};
 use crate::store::space::{self, Space};
@@ -90,19 +91,18 @@ impl Runner for Jobs {
 
     fn load(&self, server: &Server) -> Result<Loaded> {
         let mut backups = Vec::new();
-        for file in store::list(&server.directory)? {
+        for file in store::archives(server)? {
             // A manifest that cannot be read is verify's finding; the file is there all the same.
-            backups.push(match store::read_manifest(&file.path) {
+            backups.push(match store::current_manifest(&file.path) {
                 Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
                 Ok(None) | Err(_) => {
                     BackupSummary::foreign(file.name.clone(), file.modified, file.bytes)
                 }
             });
         }
-        Ok(Loaded {
-            entries: store::ledger::read(&server.directory)?,
-            backups,
-        })
+        let mut entries = store::ledger::read(&server.directory)?;
+        recorder::add_unwritten(&server.directory, &mut entries);
+        Ok(Loaded { entries, backups })
     }
 
     fn probe(&self, server: Arc<Server>) -> BoxFuture<'static, bool> {
@@ -134,8 +134,8 @@ async fn verify_all(
     due: Option<DateTime<Utc>>,
     progress: &Progress,
 ) -> Result<()> {
-    let directory = server.directory.clone();
-    let files = super::blocking(move || store::list(&directory)).await?;
+    let listed = server.clone();
+    let files = super::blocking(move || store::archives(&listed)).await?;
     if files.is_empty() {
         return Err(nothing(Job::Verify, server, due));
     }
@@ -157,17 +157,28 @@ async fn drill_latest(
     due: Option<DateTime<Utc>>,
     progress: &Progress,
 ) -> Result<()> {
-    let directory = server.directory.clone();
-    let files = super::blocking(move || store::list(&directory)).await?;
-    let newest = files
-        .last()
-        .ok_or_else(|| nothing(Job::Drill, server, due))?;
+    let listed = server.clone();
+    let newest = super::blocking(move || newest(&listed)).await?;
+    let newest = newest.ok_or_else(|| nothing(Job::Drill, server, due))?;
     let options = drill::Options {
         due,
         ..drill::Options::default()
     };
     let (_, failure) = drill::run(&newest.path, server, options, progress).await;
     failure.map_or(Ok(()), Err)
+}
+
+/// The newest backup. Of files of someone else it is the newest whole one, which has a manifest: that another one is cut
+/// is known, and proves nothing about those that can be restored.
+fn newest(server: &Server) -> Result<Option<BackupFile>> {
+    let mut files = store::archives(server)?;
+    let whole = |file: &BackupFile| matches!(store::current_manifest(&file.path), Ok(Some(_)));
+    if server.observes().is_some()
+        && let Some(index) = files.iter().rposition(whole)
+    {
+        return Ok(Some(files.swap_remove(index)));
+    }
+    Ok(files.pop())
 }
 
 /// A job without a backup is an attempt too: one that could not run.
@@ -177,8 +188,7 @@ fn nothing(job: Job, server: &Server, due: Option<DateTime<Utc>>) -> Failure {
         job.name(),
         server.name
     );
-    let failure =
-        Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`");
+    let failure = Failure::new(FailureKind::Directory, what).remedy(store::where_from(server));
     let begun = Begun {
         job,
         due,

@@ -14,7 +14,7 @@ use super::{
 };
 use scalar::{
     Resolved, Section, absolute, address, duration, duration_or, file_pattern, filled, jitter,
-    moment, schedule, server_name, size, sslmode, truth, whole, whole_or,
+    moment, schedule, server_name, size, sslmode, timezone, truth, whole, whole_or,
 };
 
 /// When nothing is said: backups at night, verification when they are done, a drill a week. Apart, so that they do not
@@ -273,6 +273,7 @@ fn mode(section: &Section, raw: &raw::Backup) -> Resolved<Mode> {
             file_pattern(section, "pattern", typed)
         })?,
         settle: duration_or(section, "settle", raw.settle.as_ref(), usual.settle)?,
+        timezone: timezone(section, raw.timezone.as_ref())?,
     }))
 }
 

@@ -17,6 +17,7 @@ mod attempt;
 mod clock;
 mod control;
 mod desk;
+mod files;
 mod reload;
 mod server;
 mod stop;

@@ -12,7 +12,7 @@ use super::control::{Clerk, Counter, Reload};
 use super::desk::Desk;
 use super::server::Unread;
 use super::tasks::Tasks;
-use super::{CLOSING, Context, PATIENCE, listen, reload, server, watch};
+use super::{CLOSING, Context, PATIENCE, files, listen, reload, server, watch};
 use crate::config::{self, Config};
 use crate::error::{Failure, Result};
 use crate::http;
@@ -147,6 +147,11 @@ impl Supervisor {
             format!("space of {name}"),
             desk.retired(),
             watch::space(context.clone(), id, desk.clone()),
+        );
+        self.workers.spawn(
+            format!("files of {name}"),
+            desk.retired(),
+            files::watch(context.clone(), id, desk.clone()),
         );
         self.workers.spawn(
             format!("jobs of {name}"),

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &[
         "agenda", "catalog", "config", "error", "finding", "ledger", "manifest", "outcome",
-        "schedule", "sql",
+        "schedule", "sql", "wildcard",
     ],
     &["archive", "pg", "store"],
     &[
-        "backup", "drill", "recorder", "restore", "verify", "http", "metrics", "status",
+        "backup", "drill", "observe", "recorder", "restore", "verify", "http", "metrics", "status",
     ],
     &["daemon"],
     &["cli"],
@@ -37,6 +37,8 @@ const INSIDE: &[(&str, &str)] = &[
     ("drill", "recorder"),
     ("drill", "restore"),
     ("drill", "verify"),
+    ("observe", "recorder"),
+    ("observe", "verify"),
     ("verify", "recorder"),
     // The reports.
     ("http", "metrics"),

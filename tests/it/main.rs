@@ -23,6 +23,7 @@ mod layers;
 mod lock_waits;
 mod logs;
 mod objects;
+mod observe;
 mod restore_server;
 mod restore_table;
 mod round_trips;

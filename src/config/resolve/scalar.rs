@@ -276,13 +276,8 @@ pub(super) fn whole_or(
     })
 }
 
-pub(super) fn schedule(
-    section: &Section,
-    typed: Option<&Text>,
-    timezone: Option<&Text>,
-    usual: &str,
-) -> Resolved<Option<Schedule>> {
-    let zone = timezone.map_or(Ok(Tz::UTC), |typed| {
+pub(super) fn timezone(section: &Section, typed: Option<&Text>) -> Resolved<Tz> {
+    typed.map_or(Ok(Tz::UTC), |typed| {
         let known = typed.value.parse::<Tz>();
         known.map_err(|_| {
             section.bad(
@@ -292,7 +287,16 @@ pub(super) fn schedule(
                 "use a name of the IANA database, as Europe/Berlin",
             )
         })
-    })?;
+    })
+}
+
+pub(super) fn schedule(
+    section: &Section,
+    typed: Option<&Text>,
+    timezone: Option<&Text>,
+    usual: &str,
+) -> Resolved<Option<Schedule>> {
+    let zone = self::timezone(section, timezone)?;
     let expression = typed.map_or(usual, |typed| typed.value.as_str());
     if expression == NEVER {
         return Ok(None);

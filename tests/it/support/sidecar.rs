@@ -29,7 +29,12 @@ pub(crate) struct Answer {
 
 impl Sidecar {
     pub(crate) fn start(place: &Place, config: &Path) -> Self {
-        Self::started_by(pgvigil(place).args(["serve", "--config"]).about(config))
+        Self::by(pgvigil(place), config)
+    }
+
+    /// The same in other surroundings.
+    pub(crate) fn by(command: Pgvigil, config: &Path) -> Self {
+        Self::started_by(command.args(["serve", "--config"]).about(config))
     }
 
     /// A command that becomes `pgvigil serve`.
