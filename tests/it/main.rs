@@ -26,6 +26,7 @@ mod objects;
 mod restore_server;
 mod restore_table;
 mod round_trips;
+mod rules;
 mod soak;
 mod support;
 mod surroundings;
