@@ -74,6 +74,16 @@ impl Moment {
         last.map_or(0, |day| day * DAY + 7_500)
     }
 
+    /// Every other drill needs a second attempt.
+    fn drill_error(&self) -> u64 {
+        let now = self.day * DAY + self.time;
+        let days = (0..=self.day).rev().filter(|day| day % 14 == 7);
+        days.take(2)
+            .map(|day| day * DAY + 21_900)
+            .find(|failed| *failed <= now)
+            .unwrap_or(0)
+    }
+
     /// When the last run of a job was finished that comes every so many days.
     fn last(&self, every: u64, at: u64) -> u64 {
         let now = self.day * DAY + self.time;
@@ -84,8 +94,15 @@ impl Moment {
             .unwrap_or(1)
     }
 
-    fn running(&self) -> bool {
-        (7_200..7_800).contains(&self.time)
+    /// When the attempt began that runs.
+    fn running(&self) -> u64 {
+        let began = match (self.day % 50, self.time) {
+            (3, 7_500..8_700) => 7_530,
+            (3, 7_200..7_500) => 7_200,
+            (_, 7_200..7_800) => 7_200,
+            _ => return 0,
+        };
+        self.day * DAY + began
     }
 
     /// An afternoon of maintenance.
@@ -128,8 +145,8 @@ fn value(metric: &str, at: &Moment) -> f64 {
         }
         "backup_last_success_timestamp_seconds" => number(at.backup()),
         "backup_last_failure_timestamp_seconds" => number(at.failure()),
-        "backup_in_progress" => when(at.running(), 1),
-        "backup_in_progress_since_timestamp_seconds" => when(at.running(), at.day * DAY + 7_200),
+        "backup_in_progress" => when(at.running() > 0, 1),
+        "backup_in_progress_since_timestamp_seconds" => number(at.running()),
         "backup_last_duration_seconds" => number(600 + 2 * at.day),
         "backup_last_size_bytes" => at.size(),
         "backup_median_size_bytes" => (at.size() * 0.98).round(),
@@ -141,6 +158,11 @@ fn value(metric: &str, at: &Moment) -> f64 {
         "verify_last_success_timestamp_seconds" => number(at.last(1, 19_200)),
         "verify_expected_interval_seconds" => number(DAY),
         "drill_last_success_timestamp_seconds" => number(at.last(7, 24_000)),
+        "drill_last_error_timestamp_seconds" => number(at.drill_error()),
+        "drill_in_progress" => when(
+            at.day.is_multiple_of(7) && (21_600..24_000).contains(&at.time),
+            1,
+        ),
         "drill_expected_interval_seconds" => number(7 * DAY),
         "drill_phase_duration_seconds" => number(900 + at.day),
         "volume_size_bytes" => 20e9,
