@@ -9,22 +9,11 @@ use super::{alerts, every_rule, files, rules};
 /// Metrics that are not exported yet. What is, leaves this list.
 const COMING: &[&str] = &[
     "pgvigil_backup_directory_size_bytes",
-    "pgvigil_backup_in_progress_since_timestamp_seconds",
     "pgvigil_backup_median_size_bytes",
-    "pgvigil_backup_pause_info",
-    "pgvigil_backup_paused_since_timestamp_seconds",
-    "pgvigil_backup_paused_until_timestamp_seconds",
     "pgvigil_backup_predicted_size_bytes",
-    "pgvigil_drill_in_progress",
-    "pgvigil_drill_next_run_timestamp_seconds",
     "pgvigil_prune_last_failure_timestamp_seconds",
     "pgvigil_prune_last_success_timestamp_seconds",
     "pgvigil_pruned_backups_total",
-    "pgvigil_verify_attempts_total",
-    "pgvigil_verify_expected_interval_seconds",
-    "pgvigil_verify_failures_total",
-    "pgvigil_verify_in_progress",
-    "pgvigil_verify_next_run_timestamp_seconds",
     "pgvigil_volume_full_timestamp_seconds",
     "pgvigil_volume_requested_bytes",
 ];
