@@ -104,6 +104,12 @@ fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
         name,
         flag(view.up),
     );
+    out.gauge(
+        "pgvigil_ledger_first_entry_timestamp_seconds",
+        "When the first attempt in the ledger began; 0: there is none.",
+        name,
+        seconds(view.status.first_entry_at),
+    );
     backup::history(out, view, now);
     backup::plan(out, view);
     backup::pause(out, view);

@@ -83,6 +83,8 @@ pub struct ServerStatus {
     pub drill: History,
     /// Removals of what is no longer wanted.
     pub prune: History,
+    /// When the first attempt of the ledger began, of whatever job: since when there is something to be late with.
+    pub first_entry_at: Option<DateTime<Utc>>,
     /// What the last drill that compared anything measured.
     pub last_drill: DrillStatus,
     /// When the newest backup that a drill proved was finished.
@@ -259,6 +261,7 @@ impl ServerStatus {
         let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut found: HashMap<&str, JobResult> = HashMap::new();
+        status.first_entry_at = loaded.entries.iter().map(|entry| entry.started_at).min();
         for entry in &loaded.entries {
             status.count(entry);
             if let (JobResult::Passed | JobResult::Failed, Some(backup)) =

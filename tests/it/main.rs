@@ -27,6 +27,7 @@ mod observe;
 mod restore_server;
 mod restore_table;
 mod round_trips;
+mod rules;
 mod soak;
 mod support;
 mod surroundings;
