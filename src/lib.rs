@@ -23,7 +23,7 @@
 //! daemon                                     runs what is due, fans outcomes out
 //! backup verify restore drill recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger outcome finding schedule config error   pure: no files, no clock
+//! sql catalog manifest ledger retention outcome finding schedule config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
 //! and restore. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
@@ -42,6 +42,7 @@
 //! | what does a drill on a server of mine touch? | [`restore::given`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | which backup stays, which goes, and why? | [`retention`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
@@ -63,6 +64,7 @@ pub mod outcome;
 pub mod pg;
 pub mod recorder;
 pub mod restore;
+pub mod retention;
 pub mod schedule;
 pub mod sql;
 pub mod status;

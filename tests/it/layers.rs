@@ -7,7 +7,16 @@ use std::path::{Path, PathBuf};
 /// From the bottom to the top; a module may use any module of a layer below its own.
 const LAYERS: [&[&str]; 5] = [
     &[
-        "catalog", "config", "error", "finding", "ledger", "manifest", "outcome", "schedule", "sql",
+        "catalog",
+        "config",
+        "error",
+        "finding",
+        "ledger",
+        "manifest",
+        "outcome",
+        "retention",
+        "schedule",
+        "sql",
     ],
     &["archive", "pg", "store"],
     &[
@@ -28,6 +37,8 @@ const INSIDE: &[(&str, &str)] = &[
     ("ledger", "finding"),
     ("manifest", "catalog"),
     ("outcome", "error"),
+    ("retention", "config"),
+    ("retention", "ledger"),
     // The world: none. Files, formats and servers know nothing of each other.
     // The jobs.
     ("backup", "recorder"),
