@@ -21,12 +21,12 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup verify restore drill recorder  |  status metrics http      jobs  |  reports
+//! backup verify restore drill prune recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger retention outcome finding schedule config error   pure: no files, no clock
+//! sql catalog manifest ledger retention outcome finding schedule wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
-//! and restore. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
+//! and restore, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
 //!
 //! # Where to look
 //! | question | open |
@@ -43,6 +43,7 @@
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
 //! | which backup stays, which goes, and why? | [`retention`] |
+//! | what removes files, and which never? | [`prune`], [`store::remove`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
@@ -62,6 +63,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod outcome;
 pub mod pg;
+pub mod prune;
 pub mod recorder;
 pub mod restore;
 pub mod retention;
@@ -70,3 +72,4 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod verify;
+pub mod wildcard;

@@ -35,6 +35,7 @@ pub(super) async fn run(
     table: Option<&str>,
 ) -> Verb {
     let (_, path) = context::backup(args, backup)?;
+    let _held = store::remove::hold(&path);
     let manifest = store::read_manifest(&path)?;
     let indexed = manifest.is_some();
     let catalog = match manifest {

@@ -13,6 +13,7 @@ mod extract;
 mod inspect;
 mod ledger;
 mod list;
+mod prune;
 mod render;
 mod restore;
 mod serve;
@@ -127,6 +128,7 @@ async fn dispatch(args: &Args) -> Verb {
             table,
         } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
         Command::Restore(wanted) => Box::pin(restore::run(args, wanted)).await,
+        Command::Prune { dry_run } => prune::run(args, *dry_run).await,
         Command::Check => check::run(args).await,
         Command::Ledger { command } => ledger::run(args, command),
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,

@@ -17,7 +17,7 @@ use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::status::{BackupSummary, Loaded};
 use crate::store::space::{self, Space};
-use crate::{backup, drill, store, verify};
+use crate::{backup, drill, prune, store, verify};
 
 /// How long a server may take to answer that it is there.
 const PROBE: Duration = Duration::from_secs(3);
@@ -40,7 +40,8 @@ impl Runner for Jobs {
             Job::Backup => async move { backup::run(&server, &progress).await.map(drop) }.boxed(),
             Job::Verify => async move { verify_all(&server, &progress).await }.boxed(),
             Job::Drill => async move { drill_latest(&server, &progress).await }.boxed(),
-            Job::Restore | Job::Prune => {
+            Job::Prune => async move { prune::after_backup(&server, &progress).await }.boxed(),
+            Job::Restore => {
                 async { Err(Failure::new(FailureKind::Usage, "restore on a schedule")) }.boxed()
             }
         }

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 5] = [
     ],
     &["archive", "pg", "store"],
     &[
-        "backup", "drill", "recorder", "restore", "verify", "http", "metrics", "status",
+        "backup", "drill", "prune", "recorder", "restore", "verify", "http", "metrics", "status",
     ],
     &["daemon"],
     &["cli"],
@@ -45,6 +45,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("drill", "recorder"),
     ("drill", "restore"),
     ("drill", "verify"),
+    ("prune", "recorder"),
     ("verify", "recorder"),
     // The reports.
     ("http", "metrics"),

@@ -3,6 +3,7 @@
 
 use super::name::Name;
 use crate::error::{Failure, FailureKind, Result};
+use crate::wildcard::{Unit, units_fit};
 
 /// A pattern for tables' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,15 +13,6 @@ pub struct Pattern {
     /// None: of any schema.
     schema: Option<Vec<Unit>>,
     table: Vec<Unit>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    Char(char),
-    /// `?`
-    One,
-    /// `*`
-    Any,
 }
 
 impl Pattern {
@@ -46,8 +38,7 @@ impl Pattern {
                 '"' => quoted = !quoted,
                 c if quoted => part.push(Unit::Char(c)),
                 '.' => parts.push(Vec::new()),
-                '*' => part.push(Unit::Any),
-                '?' => part.push(Unit::One),
+                '*' | '?' => part.push(Unit::of(c)),
                 c => part.extend(c.to_lowercase().map(Unit::Char)),
             }
         }
@@ -79,33 +70,9 @@ impl Pattern {
     pub fn fits(&self, name: &Name) -> bool {
         self.schema
             .as_deref()
-            .is_none_or(|schema| fits(schema, &name.schema))
-            && fits(&self.table, &name.name)
+            .is_none_or(|schema| units_fit(schema, &name.schema))
+            && units_fit(&self.table, &name.name)
     }
-}
-
-/// One way back, to the last `*`, is enough: what an earlier one took need never grow again.
-fn fits(units: &[Unit], name: &str) -> bool {
-    let name: Vec<char> = name.chars().collect();
-    let (mut unit, mut at, mut star) = (0, 0, None);
-    while let Some(c) = name.get(at) {
-        match units.get(unit) {
-            Some(Unit::Any) => {
-                unit += 1;
-                star = Some((unit, at));
-            }
-            Some(Unit::One) => (unit, at) = (unit + 1, at + 1),
-            Some(Unit::Char(wanted)) if wanted == c => (unit, at) = (unit + 1, at + 1),
-            _ => match star {
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    (unit, at) = (after, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    units.iter().skip(unit).all(|unit| *unit == Unit::Any)
 }
 
 #[cfg(test)]
