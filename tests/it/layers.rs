@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 5] = [
         "retention",
         "schedule",
         "sql",
+        "wildcard",
     ],
     &["archive", "pg", "store"],
     &[

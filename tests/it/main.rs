@@ -20,6 +20,7 @@ mod fence;
 mod http;
 mod layers;
 mod objects;
+mod prune;
 mod restore_server;
 mod restore_table;
 mod round_trips;
