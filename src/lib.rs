@@ -23,7 +23,7 @@
 //! daemon                                     runs what is due, fans outcomes out
 //! backup verify restore drill prune recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger retention outcome finding schedule wildcard config error   pure: no files, no clock
+//! sql catalog manifest ledger retention forecast outcome finding schedule wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
 //! and restore, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
@@ -42,6 +42,7 @@
 //! | what does a drill on a server of mine touch? | [`restore::given`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | will the next one fit, and when will none? | [`forecast`] |
 //! | which backup stays, which goes, and why? | [`retention`] |
 //! | what removes files, and which never? | [`prune`], [`store::remove`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
@@ -57,6 +58,7 @@ pub mod daemon;
 pub mod drill;
 pub mod error;
 pub mod finding;
+pub mod forecast;
 pub mod http;
 pub mod ledger;
 pub mod manifest;
