@@ -1,9 +1,9 @@
 //! `pgvigil serve`, and what the daemon calls to have work done.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -15,7 +15,7 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
-use crate::status::{BackupSummary, Loaded};
+use crate::status::{BackupSummary, Loaded, Outlook};
 use crate::store::space::{self, Space};
 use crate::{backup, drill, prune, store, verify};
 
@@ -58,8 +58,11 @@ impl Runner for Jobs {
                 }
             });
         }
+        let entries = store::ledger::read(&server.directory)?;
+        let space = self.space(server, None).unwrap_or_default();
         Ok(Loaded {
-            entries: store::ledger::read(&server.directory)?,
+            outlook: Outlook::new(server, &entries, &backups, &space, Utc::now()),
+            entries,
             backups,
         })
     }
@@ -82,8 +85,15 @@ impl Runner for Jobs {
         .boxed()
     }
 
-    fn space(&self, directory: &Path) -> Option<Space> {
-        space::of(directory).ok()
+    fn space(&self, server: &Server, known: Option<u64>) -> Option<Space> {
+        let directory = &server.directory;
+        let mut space = space::of(directory).ok()?;
+        space.requested_bytes = server.volume.requested.unwrap_or_default();
+        space.directory_bytes = match known {
+            Some(bytes) => bytes,
+            None => space::directory_bytes(directory).ok()?,
+        };
+        Some(space)
     }
 }
 

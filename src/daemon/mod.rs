@@ -21,7 +21,6 @@ mod tasks;
 mod watch;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,8 +66,9 @@ pub trait Runner: Send + Sync + 'static {
     /// Whether PostgreSQL answers; bounded in time.
     fn probe(&self, server: config::Server) -> BoxFuture<'static, bool>;
 
-    /// Space on the volume of a directory. May block.
-    fn space(&self, directory: &Path) -> Option<Space>;
+    /// Space on the volume of a server's directory. What the directory takes is summed up where it is not `known`, which
+    /// is work that grows with it. May block.
+    fn space(&self, server: &config::Server, known: Option<u64>) -> Option<Space>;
 }
 
 /// What all tasks share.

@@ -3,7 +3,7 @@
 //! Looked at here, so that a scrape never waits for a network or for a file system that hangs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use super::server::blocking;
@@ -18,6 +18,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the file system is asked.
 const SPACE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often at the most the files in a directory are summed up.
+const WALK_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps `up` fresh until the drain.
 pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
@@ -40,13 +43,20 @@ pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>
 
 /// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
 pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
+    let mut walked: Option<(Instant, u64)> = None;
     loop {
-        let (runner, directory) = (Arc::clone(&context.runner), server.directory.clone());
-        let asked = blocking(move || runner.space(&directory));
+        let known = walked
+            .filter(|(at, _)| at.elapsed() < WALK_EVERY)
+            .map(|(_, bytes)| bytes);
+        let (runner, asked_of) = (Arc::clone(&context.runner), Arc::clone(&server));
+        let asked = blocking(move || runner.space(&asked_of, known));
         let Some(space) = context.before_drain(asked).await else {
             return Ok(());
         };
         if let Some(space) = space {
+            if known.is_none() {
+                walked = Some((Instant::now(), space.directory_bytes));
+            }
             context.shared.update(id, |view| view.space = space);
         }
         let Some(()) = context.pause(SPACE_EVERY).await else {

@@ -47,6 +47,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("retention", "ledger"),
     // The world: none. Files, formats and servers know nothing of each other.
     // The jobs.
+    ("backup", "prune"),
     ("backup", "recorder"),
     ("drill", "recorder"),
     ("drill", "restore"),
