@@ -23,6 +23,7 @@ mod objects;
 mod prune;
 mod restore_server;
 mod restore_table;
+mod room;
 mod round_trips;
 mod support;
 mod surroundings;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::support::config::with_policy;
 use crate::support::place::Place;
 use crate::support::program::pgvigil;
 use crate::support::{are_root, nobody, programs, sample};
@@ -28,26 +29,15 @@ fn put(directory: &Path, days: i64) -> PathBuf {
     sample::backup().put_as(directory, ago(days))
 }
 
-/// A configuration with a policy.
-fn config(place: &Place, backup: &str, retention: &str) -> PathBuf {
-    let path = place.join("pgvigil.yaml");
-    let text = format!(
-        "servers:
-  - name: sample
-    connection: {{ host: '{}', user: postgres }}
-    directory: '{}'
-    pg_bin: '{}'
-    backup: {{ schedule: never{backup} }}
-    verify: {{ schedule: never }}
-    drill: {{ schedule: never }}
-    retention: {{ {retention} }}
-",
-        sample::system().socket().display(),
-        place.backups().display(),
-        programs::system().directory.display(),
-    );
-    fs::write(&path, text).unwrap();
-    path
+fn policy(place: &Place, backup: &str, retention: &str) -> PathBuf {
+    let server = sample::system();
+    with_policy(
+        place,
+        server,
+        &programs::system().directory,
+        backup,
+        retention,
+    )
 }
 
 /// All there is, links not followed: what a path is, and what it holds.
@@ -83,7 +73,7 @@ fn age(path: &Path, days: u64) {
 fn only_unwanted_backups_go_whatever_else_there_is() {
     let place = Place::new();
     let directory = place.backups();
-    let config = config(&place, "", "keep_days: 7, keep_min: 2");
+    let config = policy(&place, "", "keep_days: 7, keep_min: 2");
     let config = config.to_str().unwrap();
     let recent: Vec<_> = (0..3).map(|days| put(&directory, days)).collect();
     let damaged_recent = put(&directory, 5);
@@ -284,7 +274,7 @@ fn only_unwanted_backups_go_whatever_else_there_is() {
 fn files_of_others_go_only_where_they_are_adopted() {
     let place = Place::new();
     let directory = place.backups();
-    let observe = ", mode: observe, pattern: 'dump-*.sql.gz'";
+    let observe = "mode: observe, pattern: 'dump-*.sql.gz'";
     let archive = &sample::backup().archive;
     for days in 0..12 {
         let path = directory.join(format!("dump-{days:02}.sql.gz"));
@@ -296,7 +286,7 @@ fn files_of_others_go_only_where_they_are_adopted() {
     age(&other, 100);
     let before = tree(&directory);
     let run = |retention: &str| {
-        let config = config(&place, observe, retention);
+        let config = policy(&place, observe, retention);
         pgvigil(&place)
             .args(["prune", "--config"])
             .about(&config)
@@ -313,7 +303,7 @@ fn files_of_others_go_only_where_they_are_adopted() {
     assert_eq!(tree(&directory), before);
     for days in 0..3 {
         let path = directory.join(format!("dump-{days:02}.sql.gz"));
-        let config = config(&place, observe, "keep_days: 7");
+        let config = policy(&place, observe, "keep_days: 7");
         pgvigil(&place)
             .args(["verify", "--config"])
             .about(&config)
@@ -347,7 +337,7 @@ fn without_a_configuration_or_while_another_works_nothing_is_done() {
         "{}",
         done.stderr
     );
-    let config = config(&place, "", "keep_days: 7");
+    let config = policy(&place, "", "keep_days: 7");
     let held = fs::File::open(place.backups()).unwrap();
     flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
     let busy = pgvigil(&place)
@@ -396,7 +386,7 @@ fn one_that_cannot_be_removed_does_not_stop_the_others() {
     }
     let place = Place::new();
     let files: Vec<_> = (0..12).map(|days| put(&place.backups(), days)).collect();
-    let config = config(&place, "", "keep_days: 7");
+    let config = policy(&place, "", "keep_days: 7");
     place.give_to_nobody();
     let (uid, gid) = nobody();
     for path in place.names() {

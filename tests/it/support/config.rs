@@ -10,6 +10,17 @@ pub(crate) const NAME: &str = "sample";
 
 /// Writes it into a place; `timeout` is how long a backup may take.
 pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str) -> PathBuf {
+    with_policy(place, server, pg_bin, &format!("timeout: {timeout}"), "")
+}
+
+/// Writes it into a place, with more about its backups and what is kept of them.
+pub(crate) fn with_policy(
+    place: &Place,
+    server: &Server,
+    pg_bin: &Path,
+    backup: &str,
+    retention: &str,
+) -> PathBuf {
     let path = place.join("pgvigil.yaml");
     let text = format!(
         "servers:
@@ -17,7 +28,8 @@ pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str
     connection: {{ host: '{}', user: postgres }}
     directory: '{}'
     pg_bin: '{}'
-    backup: {{ schedule: never, timeout: {timeout} }}
+    backup: {{ schedule: never, {backup} }}
+    retention: {{ {retention} }}
     verify: {{ schedule: never }}
     drill: {{ schedule: never }}
 http: {{ listen: '127.0.0.1:0' }}
