@@ -6,16 +6,18 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::args::Args;
+use super::serve::Jobs;
 use super::{Verb, blocking, context, ended, render, terminal};
 use crate::config::{self, ScratchServer, Server};
+use crate::daemon::Runner as _;
 use crate::error::{Failure, FailureKind, Result};
+use crate::forecast;
 use crate::pg::binaries;
 use crate::pg::connect::Target;
 use crate::pg::fence;
 use crate::pg::live;
 use crate::pg::version::Version;
 use crate::restore::given;
-use crate::store;
 
 /// One thing looked at.
 #[derive(Serialize)]
@@ -27,9 +29,6 @@ struct Item {
     #[serde(skip)]
     failure: Option<Failure>,
 }
-
-/// Room that the next backup should find: the last one's size, and a fifth more.
-const ROOM: (u64, u64) = (6, 5);
 
 pub(super) async fn run(args: &Args) -> Verb {
     let mut items = Vec::new();
@@ -114,7 +113,7 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
         Some(named) => scratch_server(server, named, known, items).await,
     }
     items.push(judged(server, "directory", writable(&server.directory)));
-    items.push(judged(server, "free space", room(&server.directory)));
+    items.push(judged(server, "free space", room(server)));
 }
 
 /// The server that is named to drill on, and what a person should know of it.
@@ -215,34 +214,34 @@ fn writable(directory: &Path) -> Result<String> {
     Ok(format!("{} can be written to", directory.display()))
 }
 
-fn room(directory: &Path) -> Result<String> {
-    let space = store::space::of(directory).map_err(|error| {
-        Failure::io(
-            format!("ask for the free space of {}", directory.display()),
-            error,
-        )
+/// Whether the next backup will fit, and when one no longer will.
+fn room(server: &Server) -> Result<String> {
+    let directory = server.directory.display();
+    let space = Jobs.space(server, None).ok_or_else(|| {
+        let what = format!("ask for the free space of {directory}");
+        Failure::new(FailureKind::Directory, what).remedy("create it, and make it readable")
     })?;
-    let Some(last) = store::list(directory)?.pop() else {
-        return Ok(format!(
-            "{} free; no backup yet to compare with",
-            render::bytes(space.available_bytes)
-        ));
+    let outlook = Jobs.load(server)?.outlook;
+    let free = render::bytes(space.available_bytes);
+    let Some(predicted) = outlook.predicted_bytes else {
+        return Ok(format!("{free} free; no backup yet to compare with"));
     };
-    let wanted = last.bytes / ROOM.1 * ROOM.0;
-    if space.available_bytes < wanted {
+    let next = render::bytes(predicted);
+    if space.available_bytes < forecast::room_for(predicted) {
         let what = format!(
-            "find room for the next backup in {}: {} free, the last one has {}",
-            directory.display(),
-            render::bytes(space.available_bytes),
-            render::bytes(last.bytes)
+            "find room for the next backup in {directory}: {free} free, it will have about {next}"
         );
         return Err(Failure::new(FailureKind::NoSpace, what)
             .remedy("free space on the volume, or make it larger"));
     }
+    let full = outlook.full_at.map_or_else(String::new, |at| {
+        format!(
+            "; at the present pace one will no longer fit on {}",
+            at.format("%Y-%m-%d")
+        )
+    });
     Ok(format!(
-        "{} free, the last backup has {}",
-        render::bytes(space.available_bytes),
-        render::bytes(last.bytes)
+        "{free} free, the next backup will have about {next}{full}"
     ))
 }
 

@@ -183,7 +183,7 @@ impl Shared {
                 .servers
                 .get_mut(place)
                 .map(change)
-                .unwrap_or_default()
+                .unwrap_or_default();
         });
     }
 }
