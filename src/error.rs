@@ -195,6 +195,12 @@ impl Failure {
         self
     }
 
+    /// The same kind and the whole story as one text: to pass on what is told elsewhere.
+    #[must_use]
+    pub fn retold(&self) -> Self {
+        Self::new(self.kind, self.sentence())
+    }
+
     /// The kind.
     pub fn kind(&self) -> FailureKind {
         self.kind

@@ -23,7 +23,7 @@
 //! daemon                                     runs what is due, fans outcomes out
 //! backup verify restore drill prune recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger retention forecast outcome finding schedule wildcard config error   pure: no files, no clock
+//! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
 //! and restore, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
@@ -40,6 +40,7 @@
 //! | how does one table come back? | [`restore::table`] |
 //! | what does a drill do? | [`drill`] |
 //! | what does a drill on a server of mine touch? | [`restore::given`] |
+//! | why did a job run, or not? | [`agenda`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
 //! | will the next one fit, and when will none? | [`forecast`] |
@@ -49,6 +50,7 @@
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
 
+pub mod agenda;
 pub mod archive;
 pub mod backup;
 pub mod catalog;

@@ -106,7 +106,7 @@ fn process(out: &mut Families, snapshot: &Snapshot) {
         "pgvigil_config_last_reload_successful",
         "Whether the last reading of the configuration succeeded.",
         &[],
-        1.0,
+        flag(snapshot.configuration_error.is_none()),
     );
     let help = "When the configuration was last read with success.";
     out.gauge(
@@ -127,6 +127,7 @@ fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
     );
     backup::history(out, view, now);
     backup::plan(out, view);
+    backup::pause(out, view);
     backup::kept(out, view);
     proof::verify(out, view);
     proof::drill(out, view);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
+use crate::agenda::Begun;
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{
     DrillFacts, Entry, Job, JobResult, KeptReport, PruneFacts, RestoreFacts, Sizes,
@@ -130,6 +131,18 @@ impl Attempt {
         {
             warn!(job_id = %self.entry.job_id, "{}", error.sentence());
         }
+    }
+}
+
+/// Records an attempt that never began its work, or that nobody could end.
+pub fn record(server: &str, directory: &Path, begun: Begun, failure: &Failure) {
+    match Attempt::begin(begun.job, server, Some(directory)) {
+        Ok(mut attempt) => {
+            attempt.entry.scheduled_for = begun.due;
+            attempt.entry.started_at = begun.started_at;
+            attempt.end(Some(failure));
+        }
+        Err(error) => warn!(server, "{}", error.sentence()),
     }
 }
 

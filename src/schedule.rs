@@ -4,6 +4,7 @@
 //! does not exist runs as soon as the clock is past it, one that exists twice runs the first time.
 
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -27,7 +28,12 @@ pub struct Schedule {
     expression: String,
     timezone: Tz,
     cron: Cron,
+    /// The last answer: it holds for every moment between the two, too.
+    known: Arc<Mutex<Option<Known>>>,
 }
+
+/// A moment, and the first run after it.
+type Known = (DateTime<Utc>, DateTime<Utc>);
 
 /// Why there is no such schedule.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +66,7 @@ impl Schedule {
             expression: fields.join(" "),
             timezone,
             cron,
+            known: Arc::default(),
         };
         // From any one moment, since dates that do not exist (30 February) never do.
         schedule
@@ -70,11 +77,55 @@ impl Schedule {
 
     /// The first run later than `time`.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((from, next)) = *known
+            && (from..next).contains(&time)
+        {
+            return Some(next);
+        }
         let next = self
             .cron
             .find_next_occurrence(&time.with_timezone(&self.timezone), false)
-            .ok()?;
-        Some(next.with_timezone(&Utc))
+            .ok()?
+            .with_timezone(&Utc);
+        *known = Some((time, next));
+        Some(next)
+    }
+
+    /// The latest run later than `from` and not later than `to` for which the condition holds. Of a long span only the end
+    /// is looked at: a few runs more than the condition refuses.
+    pub fn latest_where(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        holds: impl Fn(DateTime<Utc>) -> bool,
+    ) -> Option<DateTime<Utc>> {
+        // A schedule can be asked forwards only, so the span is taken from its end in pieces that grow.
+        let (mut end, mut piece) = (to, TimeDelta::hours(2));
+        while end > from {
+            let start = end
+                .checked_sub_signed(piece)
+                .map_or(from, |at| at.max(from));
+            let mut latest = None;
+            let mut run = self.next_after(start);
+            while let Some(at) = run.filter(|at| *at <= end) {
+                if holds(at) {
+                    latest = Some(at);
+                }
+                run = self.next_after(at);
+            }
+            if latest.is_some() {
+                return latest;
+            }
+            (end, piece) = (start, piece * 2);
+        }
+        None
+    }
+
+    /// Reads what a schedule is shown as.
+    pub fn parse_shown(text: &str) -> Option<Self> {
+        let (expression, zone) = text.rsplit_once(' ')?;
+        Self::parse(expression, zone.parse().ok()?).ok()
     }
 
     /// The largest gap among the coming runs: for a schedule on weekdays, the weekend.
@@ -217,6 +268,40 @@ mod tests {
             schedule.next_after(at("2026-10-25T01:15:00Z")),
             Some(at("2026-10-26T01:30:00Z"))
         );
+    }
+
+    #[test]
+    fn the_next_run_is_later_in_every_zone() {
+        for zone in [
+            Tz::UTC,
+            Tz::Europe__Berlin,
+            Tz::America__New_York,
+            Tz::Australia__Lord_Howe,
+        ] {
+            for expression in [
+                "0 2 * * *",
+                "30 2 * * *",
+                "45 1 * * *",
+                "15 */12 * * *",
+                "59 1 * * 0",
+                "30 2 * * 1",
+                "*/10 * * * *",
+            ] {
+                let schedule = Schedule::parse(expression, zone).expect("a schedule");
+                let mut time = at("2026-01-01T00:00:00Z");
+                for step in 0..100_000 {
+                    let next = schedule.next_after(time).expect("a run");
+                    assert!(
+                        next > time,
+                        "{expression} {zone}: {next} after {time} ({step})"
+                    );
+                    time = next;
+                    if time > at("2027-01-01T00:00:00Z") {
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     #[test]

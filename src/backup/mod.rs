@@ -17,9 +17,10 @@ pub mod safety;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tracing::info;
 
 use crate::catalog::DumpKind;
@@ -50,10 +51,21 @@ pub struct Report {
     pub warnings: Findings,
 }
 
+/// Why a backup is taken now, and what is there for it.
+#[derive(Debug, Default)]
+pub struct Occasion {
+    /// When it was due, where the schedule asks for it.
+    pub due: Option<DateTime<Utc>>,
+    /// The directory's lock, where it is held already.
+    pub lock: Option<Arc<Lock>>,
+}
+
 /// Takes one backup of a server.
-pub async fn run(server: &Server, progress: &Progress) -> Result<Report> {
+pub async fn run(server: &Server, occasion: Occasion, progress: &Progress) -> Result<Report> {
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&server.directory))?;
-    let result = Box::pin(attempted(server, &attempt, progress)).await;
+    attempt.was_due(occasion.due);
+    progress.belongs_to(attempt.job_id());
+    let result = Box::pin(attempted(server, &attempt, occasion.lock, progress)).await;
     if let Ok(report) = &result {
         attempt.about(&report.path, Some(report.manifest.finished_at));
         attempt.is_large(room::sizes(&report.manifest));
@@ -62,9 +74,17 @@ pub async fn run(server: &Server, progress: &Progress) -> Result<Report> {
     result
 }
 
-async fn attempted(server: &Server, attempt: &Attempt, progress: &Progress) -> Result<Report> {
+async fn attempted(
+    server: &Server,
+    attempt: &Attempt,
+    lock: Option<Arc<Lock>>,
+    progress: &Progress,
+) -> Result<Report> {
     let deadline = Instant::now() + server.backup.timeout;
-    let lock = lock::take(&server.directory, "backup")?;
+    let lock = match lock {
+        Some(lock) => lock,
+        None => Arc::new(lock::take(&server.directory, "backup")?),
+    };
     for done in publish::sweep(&server.directory, &lock)? {
         info!(job_id = attempt.job_id(), "{done}");
     }

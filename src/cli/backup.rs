@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::args::Args;
 use super::{Ended, Verb, context, render, terminal};
+use crate::backup::Occasion;
 use crate::error::{Failure, FailureKind};
 use crate::outcome::Progress;
 
@@ -21,7 +22,11 @@ pub(super) async fn run(args: &Args, name: Option<&str>) -> Verb {
             })?,
     };
     let progress = Progress::default();
-    let report = terminal::watch(&progress, crate::backup::run(&server, &progress)).await?;
+    let report = terminal::watch(
+        &progress,
+        crate::backup::run(&server, Occasion::default(), &progress),
+    )
+    .await?;
     let manifest = &report.manifest;
     if args.json {
         let document = json!({

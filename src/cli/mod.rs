@@ -118,7 +118,12 @@ async fn dispatch(args: &Args) -> Verb {
                 database: database.clone(),
                 tables: tables.clone(),
             };
-            drill::run(args, backup, crate::drill::Options { scope, keep: *keep }).await
+            let options = crate::drill::Options {
+                scope,
+                keep: *keep,
+                due: None,
+            };
+            drill::run(args, backup, options).await
         }
         Command::List => list::run(args),
         Command::Inspect { backup } => inspect::run(args, backup).await,

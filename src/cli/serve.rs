@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::args::Args;
 use super::{Verb, context};
+use crate::agenda::{Agenda, Begun};
 use crate::config::Server;
-use crate::daemon::{self, Runner, Stop};
+use crate::daemon::{self, Runner, Stop, Work};
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::status::{BackupSummary, Loaded, Outlook};
+use crate::store::agenda::KeptPause;
+use crate::store::lock::{self, Lock};
 use crate::store::space::{self, Space};
-use crate::{backup, drill, prune, store, verify};
+use crate::{backup, drill, prune, recorder, store, verify};
 
 /// How long a server may take to answer that it is there.
 const PROBE: Duration = Duration::from_secs(3);
@@ -27,7 +30,8 @@ pub(super) async fn run(args: &Args) -> Verb {
         Failure::new(FailureKind::Usage, "serve without a configuration")
             .remedy("name a file with --config (PGVIGIL_CONFIG); the README has an example")
     })?;
-    daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, |_| {}).await?;
+    let path = args.config.clone();
+    daemon::serve(config, path, Arc::new(Jobs), Stop::on_signals()?, |_| {}).await?;
     Ok(())
 }
 
@@ -35,16 +39,52 @@ pub(super) async fn run(args: &Args) -> Verb {
 pub(super) struct Jobs;
 
 impl Runner for Jobs {
-    fn run(&self, server: Server, job: Job, progress: Progress) -> BoxFuture<'static, Result<()>> {
-        match job {
-            Job::Backup => async move { backup::run(&server, &progress).await.map(drop) }.boxed(),
-            Job::Verify => async move { verify_all(&server, &progress).await }.boxed(),
-            Job::Drill => async move { drill_latest(&server, &progress).await }.boxed(),
-            Job::Prune => async move { prune::after_backup(&server, &progress).await }.boxed(),
-            Job::Restore => {
-                async { Err(Failure::new(FailureKind::Usage, "restore on a schedule")) }.boxed()
+    fn claim(&self, server: &Server, job: Job) -> Result<Lock> {
+        lock::take(&server.directory, job.name())
+    }
+
+    fn run(
+        &self,
+        server: Arc<Server>,
+        work: Work,
+        progress: Progress,
+    ) -> BoxFuture<'static, Result<()>> {
+        async move {
+            match work.job {
+                Job::Backup => {
+                    let occasion = backup::Occasion {
+                        due: work.due,
+                        lock: Some(work.lock),
+                    };
+                    backup::run(&server, occasion, &progress).await.map(drop)
+                }
+                Job::Verify => verify_all(&server, work.due, &progress).await,
+                Job::Drill => drill_latest(&server, work.due, &progress).await,
+                Job::Prune => prune::after_backup(&server, &work.lock, &progress).await,
+                Job::Restore => Err(Failure::new(FailureKind::Usage, "restore on a schedule")),
             }
         }
+        .boxed()
+    }
+
+    fn record(&self, server: &Server, begun: Begun, failure: &Failure) {
+        recorder::record(&server.name, &server.directory, begun, failure);
+    }
+
+    fn recall(&self, server: &Server) -> Result<Option<Agenda>> {
+        store::agenda::read(&server.directory)
+    }
+
+    fn keep(&self, server: &Server, agenda: &Agenda, lock: &Lock) -> Result<()> {
+        store::agenda::write(&server.directory, agenda, lock)
+    }
+
+    fn recall_pause(&self, server: &Server) -> Result<Option<KeptPause>> {
+        store::agenda::read_pause(&server.directory)
+    }
+
+    fn keep_pause(&self, server: &Server, pause: &KeptPause) -> Result<()> {
+        store::agenda::write_pause(&server.directory, pause)
     }
 
     fn load(&self, server: &Server) -> Result<Loaded> {
@@ -67,7 +107,7 @@ impl Runner for Jobs {
         })
     }
 
-    fn probe(&self, server: Server) -> BoxFuture<'static, bool> {
+    fn probe(&self, server: Arc<Server>) -> BoxFuture<'static, bool> {
         async move {
             let Ok(target) = Target::resolve(&server.connection) else {
                 return false;
@@ -98,7 +138,11 @@ impl Runner for Jobs {
 }
 
 /// Checks every backup kept; the worst fault is what it ends with, when all have been looked at.
-async fn verify_all(server: &Server, progress: &Progress) -> Result<()> {
+async fn verify_all(
+    server: &Server,
+    due: Option<DateTime<Utc>>,
+    progress: &Progress,
+) -> Result<()> {
     let directory = server.directory.clone();
     let files = super::blocking(move || store::list(&directory)).await?;
     if files.is_empty() {
@@ -106,7 +150,8 @@ async fn verify_all(server: &Server, progress: &Progress) -> Result<()> {
     }
     let mut faults = Vec::new();
     for file in files {
-        match verify::run(&file.path, &server.name, &server.directory, progress).await {
+        let limit = Some(server.verify.timeout);
+        match verify::run(&file.path, server, limit, due, progress).await {
             Ok(checked) => faults.extend(verify::fault(&checked.report)),
             Err(error) if error.kind() == FailureKind::Cancelled => return Err(error),
             // A file that cannot be read must not keep the others from being checked.
@@ -116,11 +161,19 @@ async fn verify_all(server: &Server, progress: &Progress) -> Result<()> {
     verify::worst(faults).map_or(Ok(()), Err)
 }
 
-async fn drill_latest(server: &Server, progress: &Progress) -> Result<()> {
+async fn drill_latest(
+    server: &Server,
+    due: Option<DateTime<Utc>>,
+    progress: &Progress,
+) -> Result<()> {
     let directory = server.directory.clone();
     let files = super::blocking(move || store::list(&directory)).await?;
     let newest = files.last().ok_or_else(|| nothing("drill", server))?;
-    let (_, failure) = drill::run(&newest.path, server, drill::Options::default(), progress).await;
+    let options = drill::Options {
+        due,
+        ..drill::Options::default()
+    };
+    let (_, failure) = drill::run(&newest.path, server, options, progress).await;
     failure.map_or(Ok(()), Err)
 }
 

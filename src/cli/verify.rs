@@ -22,7 +22,7 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
     let mut reports = Vec::new();
     let mut failures = Vec::new();
     for (server, path) in &chosen {
-        let checking = verify::run(path, &server.name, &server.directory, &progress);
+        let checking = verify::run(path, server, None, None, &progress);
         match terminal::watch(&progress, checking).await {
             Ok(checked) => {
                 if !args.json {

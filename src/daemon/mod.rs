@@ -1,7 +1,7 @@
 //! The sidecar: runs what is due, keeps the snapshot fresh, serves it, and ends in order.
 //!
-//! It knows when jobs run and what became of them, not how they work: that is behind [`Runner`]. It records nothing;
-//! jobs write their own ledger entries, and the snapshot is read back from disk after each.
+//! It knows when jobs run and what became of them, not how they work: that is behind [`Runner`]. Jobs write their own ledger
+//! entries, and the snapshot is read back from disk after each; only what never began is recorded from here.
 //!
 //! Order of start: the port is opened first (not ready), then the disk is read, then jobs may run (ready).
 //! Order of end, which [`serve`] follows:
@@ -13,31 +13,40 @@
 //! A task that panics or ends by itself takes the process down the same way, with an error: a sidecar that half works
 //! looks alive. A second signal ends everything at once.
 
+mod attempt;
 mod clock;
-mod plan;
+mod control;
+mod desk;
+mod reload;
 mod server;
 mod stop;
+mod supervisor;
 mod tasks;
 mod watch;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
+use crate::agenda::{Agenda, Begun};
 use crate::config::{self, Config};
 use crate::error::{Failure, FailureKind, Result};
-use crate::http;
 use crate::ledger::Job;
 use crate::outcome::Progress;
+use crate::status::control::Control;
 use crate::status::{Loaded, Shared, Space};
+use crate::store::agenda::KeptPause;
+use crate::store::lock::Lock;
 
 use clock::{Clock, SystemClock};
-use tasks::Tasks;
+use supervisor::Supervisor;
 
 pub use stop::Stop;
 
@@ -47,24 +56,50 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the port may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// Jobs at once, over all servers: a sidecar shares its node with the databases it protects.
-const JOBS: usize = 2;
+/// A job to run.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Which.
+    pub job: Job,
+    /// When it was due, where the schedule asks for it.
+    pub due: Option<DateTime<Utc>>,
+    /// The server's directory is ours for as long as this is held.
+    pub lock: Arc<Lock>,
+}
 
-/// The work itself, as the daemon sees it.
+/// The work itself, as the daemon sees it. What is no future may block.
 pub trait Runner: Send + Sync + 'static {
+    /// Takes the lock of the server's directory, or says who has it.
+    fn claim(&self, server: &config::Server, job: Job) -> Result<Lock>;
+
     /// Runs a job to its end and records it. Ends soon after `progress` was cancelled, cleaned up.
     fn run(
         &self,
-        server: config::Server,
-        job: Job,
+        server: Arc<config::Server>,
+        work: Work,
         progress: Progress,
     ) -> BoxFuture<'static, Result<()>>;
 
-    /// Reads what the disk says about a server. May block.
+    /// Records an attempt that never began, or that nobody could end.
+    fn record(&self, server: &config::Server, begun: Begun, failure: &Failure);
+
+    /// The agenda as it was kept.
+    fn recall(&self, server: &config::Server) -> Result<Option<Agenda>>;
+
+    /// Keeps the agenda, under the lock.
+    fn keep(&self, server: &config::Server, agenda: &Agenda, lock: &Lock) -> Result<()>;
+
+    /// The last pause that was kept.
+    fn recall_pause(&self, server: &config::Server) -> Result<Option<KeptPause>>;
+
+    /// Keeps a pause.
+    fn keep_pause(&self, server: &config::Server, pause: &KeptPause) -> Result<()>;
+
+    /// Reads what the disk says about a server.
     fn load(&self, server: &config::Server) -> Result<Loaded>;
 
     /// Whether PostgreSQL answers; bounded in time.
-    fn probe(&self, server: config::Server) -> BoxFuture<'static, bool>;
+    fn probe(&self, server: Arc<config::Server>) -> BoxFuture<'static, bool>;
 
     /// Space on the volume of a server's directory. What the directory takes is summed up where it is not `known`, which
     /// is work that grows with it. May block.
@@ -78,7 +113,7 @@ struct Context {
     shared: Shared,
     clock: Arc<dyn Clock>,
     stop: Stop,
-    room: Arc<Semaphore>,
+    room: Arc<RwLock<Arc<Semaphore>>>,
 }
 
 impl Context {
@@ -95,108 +130,68 @@ impl Context {
     async fn pause(&self, duration: Duration) -> Option<()> {
         self.before_drain(self.clock.sleep(duration)).await
     }
+
+    /// Room for jobs, over all servers.
+    fn room(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.room.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another number of jobs may run at once. Those at work go on, so for a while there may be more.
+    fn make_room(&self, jobs: u32) {
+        let room = Arc::new(Semaphore::new(jobs as usize));
+        *self.room.write().unwrap_or_else(PoisonError::into_inner) = room;
+    }
 }
 
-/// Runs the sidecar until it is told to stop. `listening` hears the address once the port is open.
+/// Runs the sidecar until it is told to stop; `path` is where the configuration can be read again. `listening` hears the
+/// address once the port is open.
 pub async fn serve(
     config: Config,
+    path: Option<PathBuf>,
     runner: Arc<dyn Runner>,
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<()> {
-    serve_by(config, runner, Arc::new(SystemClock), stop, listening).await
+    let clock = Arc::new(SystemClock);
+    let (serving, _) = serve_by(config, path, runner, clock, stop, listening).await?;
+    serving.await
 }
 
+/// What runs the sidecar, and what grants wishes meanwhile.
+type Started = (BoxFuture<'static, Result<()>>, Arc<dyn Control>);
+
+/// Starts everything.
 async fn serve_by(
     config: Config,
+    path: Option<PathBuf>,
     runner: Arc<dyn Runner>,
     clock: Arc<dyn Clock>,
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
-) -> Result<()> {
-    let listener = listen(config.http.listen, listening).await?;
-    for note in config::notes(&config) {
-        tracing::info!("{note}");
-    }
-    let servers: Vec<_> = config.servers.into_iter().map(Arc::new).collect();
-    let shared = Shared::new(servers.iter().cloned(), clock.now());
+) -> Result<Started> {
+    let (listener, address) = listen(config.http.listen).await?;
+    listening(address);
+    let servers = config.servers.iter().cloned().map(Arc::new);
     let context = Context {
         runner,
-        shared,
+        shared: Shared::new(servers, clock.now()),
         clock,
         stop,
-        room: Arc::new(Semaphore::new(JOBS)),
+        room: Arc::new(RwLock::new(Arc::new(Semaphore::new(config.jobs as usize)))),
     };
-
-    let closing = CancellationToken::new();
-    let mut services = Tasks::default();
-    services.spawn(
-        "http",
-        serve_http(listener, context.shared.clone(), closing.clone()),
-    );
-    let mut workers = Tasks::default();
-    let unread = server::Unread::new(servers.len());
-    let ids = context.shared.read(|snapshot| {
-        let ids = snapshot.servers.iter().map(|view| view.id);
-        ids.collect::<Vec<_>>()
-    });
-    for (id, config) in ids.into_iter().zip(servers) {
-        let name = config.name.clone();
-        services.spawn(
-            format!("probe of {name}"),
-            watch::probe(context.clone(), id, Arc::clone(&config)),
-        );
-        services.spawn(
-            format!("space of {name}"),
-            watch::space(context.clone(), id, Arc::clone(&config)),
-        );
-        workers.spawn(
-            format!("jobs of {name}"),
-            server::run(context.clone(), id, config, unread.clone()),
-        );
-    }
-
-    tokio::select! {
-        biased;
-        () = context.stop.aborted() => Err(aborted()),
-        result = run(&context, &mut services, &mut workers, &closing) => result,
-    }
-}
-
-/// From the first job to the last answer.
-async fn run(
-    context: &Context,
-    services: &mut Tasks,
-    workers: &mut Tasks,
-    closing: &CancellationToken,
-) -> Result<()> {
-    let mut result = tokio::select! {
-        biased;
-        () = context.stop.draining() => Ok(()),
-        ended = services.next() => Err(ended),
-        ended = workers.next() => Err(ended),
+    let mut supervisor = Supervisor::start(context.clone(), config, path, listener)?;
+    let control = supervisor.control();
+    let serving = async move {
+        tokio::select! {
+            biased;
+            () = context.stop.aborted() => Err(aborted()),
+            result = supervisor.run() => result,
+        }
     };
-    if let Err(failure) = &result {
-        tracing::error!("{}", failure.sentence());
-    }
-    tracing::info!("shutting down");
-    context.shared.write(|snapshot| snapshot.draining = true);
-    context.stop.drain();
-    result = result.and(workers.finish(PATIENCE).await);
-    closing.cancel();
-    result.and(services.finish(CLOSING).await)
+    Ok((serving.boxed(), control))
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    shared: Shared,
-    closing: CancellationToken,
-) -> Result<()> {
-    http::server::serve(listener, http::App::new(shared), closing).await;
-    Ok(())
-}
-
-async fn listen(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> Result<TcpListener> {
+async fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)> {
     let refused = |error: std::io::Error| {
         Failure::new(FailureKind::Io, format!("listen on {address}"))
             .because(error)
@@ -205,8 +200,7 @@ async fn listen(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> Resu
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tracing::info!(address = %bound, "listening");
-    listening(bound);
-    Ok(listener)
+    Ok((listener.into_std().map_err(refused)?, bound))
 }
 
 fn aborted() -> Failure {

@@ -1,20 +1,34 @@
-//! One server's task: waits for what is due, runs one job at a time, reads the disk after each.
+//! One server's task: waits for what is due or asked for, runs one job at a time, reads the disk after each.
+//!
+//! A job is run in this order: room among the jobs of all servers, the lock of the directory, the agenda as it is on disk
+//! (another pod may have been faster), the mark that the run has begun, the work, the mark that it has ended. What passed
+//! is followed by pruning under the same lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Context;
-use super::plan::Plan;
-use crate::config;
+use chrono::{DateTime, NaiveDate, Utc};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::desk::{self, Desk};
+use super::{Context, Work, attempt};
+use crate::agenda::{Agenda, Begun, Due, Ending, Rule, Rules, SCHEDULED};
+use crate::config::{Mode, Server};
 use crate::drill;
-use crate::error::Result;
+use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
-use crate::status::{Running, ServerStatus};
+use crate::schedule::Schedule;
+use crate::status::{PerJob, Running, ServerStatus};
+use crate::store::agenda::KeptPause;
+use crate::store::lock::Lock;
 
-/// How long to wait before a second attempt: enough for a server to restart, short against any schedule.
-const RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Longest wait at a time, so that a jump of the clock is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How often the lock of the directory is tried again.
+const TRY_EVERY: Duration = Duration::from_millis(500);
 
 /// How many servers' directories were not read yet.
 #[derive(Clone)]
@@ -23,7 +37,19 @@ pub(super) struct Unread(Arc<AtomicUsize>);
 struct Task {
     context: Context,
     id: u64,
-    server: Arc<config::Server>,
+    desk: Desk,
+    agenda: Agenda,
+    /// Whether the agenda on disk says what ours does.
+    is_kept: bool,
+    /// The usual time between runs, and the configuration and day that it is of: it takes a while to work out.
+    interval: Option<(Arc<Server>, NaiveDate, PerJob<Duration>)>,
+}
+
+/// What to run, and why.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Scheduled(Due),
+    ByHand(Job),
 }
 
 impl Unread {
@@ -34,38 +60,92 @@ impl Unread {
 
     /// One more was read; true for the last.
     fn count_down(&self) -> bool {
-        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+        // Servers that a reload adds are not counted, and must not count again.
+        let one_less = |left: usize| left.checked_sub(1);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less)
+            == Ok(1)
     }
 }
 
-/// Runs a server's jobs until the drain.
-pub(super) async fn run(
-    context: Context,
-    id: u64,
-    server: Arc<config::Server>,
-    unread: Unread,
-) -> Result<()> {
-    let task = Task {
+impl Wanted {
+    fn job(self) -> Job {
+        match self {
+            Self::Scheduled(due) => due.job,
+            Self::ByHand(job) => job,
+        }
+    }
+
+    fn due(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Scheduled(due) => Some(due.at),
+            Self::ByHand(_) => None,
+        }
+    }
+}
+
+/// What the configuration wants of a server's jobs. Where something else takes the backups, none is due here.
+fn rules(server: &Server) -> Rules {
+    let (backup, verify, drill) = (&server.backup, &server.verify, &server.drill);
+    let retry_delay = backup.retry_delay;
+    let rule = |schedule: &Option<Schedule>, jitter, retries| Rule {
+        schedule: schedule.clone(),
+        jitter,
+        retries,
+        retry_delay,
+    };
+    let own = backup
+        .schedule
+        .clone()
+        .filter(|_| backup.mode == Mode::Take);
+    Rules {
+        server: server.name.clone(),
+        backup: rule(&own, backup.jitter, backup.retries),
+        verify: rule(&verify.schedule, verify.jitter, verify.retries),
+        drill: rule(&drill.schedule, drill.jitter, drill.retries),
+    }
+}
+
+/// Runs a server's jobs until the drain, or until the configuration has it no longer.
+pub(super) async fn run(context: Context, id: u64, desk: Desk, unread: Unread) -> Result<()> {
+    let mut task = Task {
         context,
         id,
-        server,
+        desk,
+        agenda: Agenda::default(),
+        is_kept: false,
+        interval: None,
     };
-    let mut plan = Plan::new(&task.server, task.context.clock.now());
-    task.publish(&plan);
     let mut readable = task.reload().await;
+    let server = task.desk.config();
+    task.recall(&server).await;
+    task.settle_pause(&server).await;
+    task.tidy(&server).await;
+    task.publish(&server);
     if unread.count_down() {
         task.context.shared.write(|snapshot| snapshot.loaded = true);
         tracing::info!("ready");
     }
-    drill::sweep(&task.server).await;
-    while !task.context.stop.is_draining() {
-        let now = task.context.clock.now();
-        if let Some(job) = plan.due(now) {
-            readable = task.job(job).await;
-            plan.done(job, task.context.clock.now());
-            task.publish(&plan);
-        } else if task.context.pause(plan.wait(now)).await.is_some() && !readable {
-            readable = task.reload().await;
+    drill::sweep(&server).await;
+    while !task.context.stop.is_draining() && !task.desk.is_retired() {
+        let server = task.desk.config();
+        task.settle_pause(&server).await;
+        if !task.is_kept {
+            task.tidy(&server).await;
+        }
+        match task.wanted(&server) {
+            Some(wanted) => {
+                task.work(&server, wanted).await;
+                readable = task.reload().await;
+                task.publish(&server);
+            }
+            None => {
+                task.publish(&server);
+                task.wait(&server).await;
+                if !readable {
+                    readable = task.reload().await;
+                }
+            }
         }
     }
     Ok(())
@@ -84,96 +164,421 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 impl Task {
-    /// Runs a job, again where that can help; whether the disk could be read afterwards.
-    async fn job(&self, job: Job) -> bool {
-        let retries = if job == Job::Backup {
-            self.server.backup.retries
-        } else {
-            0
-        };
-        let mut readable = true;
-        for left in (0..=retries).rev() {
-            let Some(result) = self.attempt(job).await else {
-                break;
-            };
-            readable = self.reload().await;
-            let retry = result.is_err_and(|failure| failure.kind().policy().retry);
-            if !retry || left == 0 || self.context.pause(RETRY_DELAY).await.is_none() {
-                break;
-            }
-            tracing::info!(server = %self.server.name, job = job.name(), left, "trying again");
-        }
-        readable
+    fn now(&self) -> DateTime<Utc> {
+        self.context.clock.now()
     }
 
-    /// One attempt; `None` where the drain came first.
-    async fn attempt(&self, job: Job) -> Option<Result<()>> {
-        let stop = &self.context.stop;
-        let room = self
-            .context
-            .before_drain(self.context.room.acquire())
-            .await?;
-        let progress = Progress::default();
+    /// What to run now. What a person asks for runs also while the server is paused.
+    fn wanted(&mut self, server: &Server) -> Option<Wanted> {
+        if let Some(job) = self.desk.take() {
+            self.context
+                .shared
+                .update(self.id, |view| view.queued = self.desk.queue());
+            return Some(Wanted::ByHand(job));
+        }
+        let now = self.now();
+        if self.skip_paused(now) {
+            return None;
+        }
+        self.agenda.due(&rules(server), now).map(Wanted::Scheduled)
+    }
+
+    /// Passes over what falls into a pause; true while it holds.
+    fn skip_paused(&mut self, now: DateTime<Utc>) -> bool {
+        let Some(pause) = self.desk.pause() else {
+            return false;
+        };
+        self.agenda
+            .skip(pause.until.map_or(now, |until| until.min(now)));
+        pause.holds(now)
+    }
+
+    /// Waits until something may be due, or someone asks for something.
+    async fn wait(&self, server: &Server) {
+        let (now, rules, retired) = (self.now(), rules(server), self.desk.retired());
+        let next = SCHEDULED
+            .into_iter()
+            .filter_map(|job| self.agenda.next(&rules, job, now))
+            .min();
+        let wait = next.map_or(LONGEST_WAIT, |at| {
+            (at - now).to_std().unwrap_or_default().min(LONGEST_WAIT)
+        });
+        tokio::select! {
+            () = self.context.stop.draining() => {}
+            () = retired.cancelled() => {}
+            () = self.desk.changed() => {}
+            () = self.context.clock.sleep(wait) => {}
+        }
+    }
+
+    /// Runs a job, if it is still wanted when it can begin.
+    async fn work(&mut self, server: &Arc<Server>, wanted: Wanted) {
+        let (job, began) = (wanted.job(), self.now());
+        self.desk.set_running(Some(job));
+        let Some(room) = self.room().await else {
+            return self.desk.set_running(None);
+        };
+        match self.claim(server, job).await {
+            Some(Ok(lock)) => self.locked(server, wanted, room, Arc::new(lock)).await,
+            Some(Err(failure)) => self.refused(server, wanted, began, &failure).await,
+            None => {}
+        }
+        self.desk.set_running(None);
+        self.context.shared.update(self.id, |view| {
+            view.waiting = None;
+            view.running = None;
+        });
+    }
+
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let room = self.context.room();
+        // It is never closed.
+        self.unless_over(room.acquire_owned()).await?.ok()
+    }
+
+    /// What `work` gives, or `None` where the drain came first, or the server is gone from the configuration.
+    async fn unless_over<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let retired = self.desk.retired();
+        tokio::select! {
+            biased;
+            () = retired.cancelled() => None,
+            value = self.context.before_drain(work) => value,
+        }
+    }
+
+    /// The lock of the directory, as soon as it is free; `None` where the drain came first.
+    async fn claim(&self, server: &Arc<Server>, job: Job) -> Option<Result<Lock>> {
+        let patience = match job {
+            Job::Verify => server.verify.timeout,
+            Job::Drill => server.drill.timeout,
+            Job::Backup | Job::Restore | Job::Prune => server.backup.timeout,
+        };
+        let deadline = Instant::now() + patience;
+        let mut told = String::new();
+        loop {
+            let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
+            let claimed = self
+                .unless_over(blocking(move || runner.claim(&config, job)))
+                .await?;
+            match claimed {
+                Err(busy) if busy.kind() == FailureKind::Busy && Instant::now() < deadline => {
+                    let why = busy.sentence();
+                    if why != told {
+                        tracing::warn!(server = server.name, job = job.name(), "waits: {why}");
+                        self.context
+                            .shared
+                            .update(self.id, |view| view.waiting = Some(why.clone()));
+                        told = why;
+                    }
+                    self.unless_over(tokio::time::sleep(TRY_EVERY)).await?;
+                }
+                other => {
+                    self.context
+                        .shared
+                        .update(self.id, |view| view.waiting = None);
+                    return Some(other);
+                }
+            }
+        }
+    }
+
+    /// The directory is ours: the run begins, unless someone else was faster.
+    async fn locked(
+        &mut self,
+        server: &Arc<Server>,
+        wanted: Wanted,
+        room: OwnedSemaphorePermit,
+        lock: Arc<Lock>,
+    ) {
+        self.recall(server).await;
+        self.take_up(server).await;
+        let rules = rules(server);
+        let now = self.now();
+        match wanted {
+            Wanted::ByHand(job) => self.agenda.begin_by_hand(job, now),
+            Wanted::Scheduled(due) => {
+                if self.agenda.due(&rules, now) != Some(due) {
+                    tracing::info!(
+                        server = server.name,
+                        job = due.job.name(),
+                        due = %due.at,
+                        "not run: it is no longer due, someone else was faster"
+                    );
+                    return self.keep(server, &lock).await;
+                }
+                self.agenda.begin(due, now);
+            }
+        }
+        self.keep(server, &lock).await;
+        let result = self.attempt(server, wanted, room, &lock).await;
+        self.ended(server, wanted, &result);
+        self.keep(server, &lock).await;
+        if wanted.job() == Job::Backup && result.is_ok() {
+            self.prune(server, &lock).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        server: &Arc<Server>,
+        wanted: Wanted,
+        room: OwnedSemaphorePermit,
+        lock: &Arc<Lock>,
+    ) -> Result<()> {
+        let (job, started_at, progress) = (wanted.job(), self.now(), Progress::default());
         let running = Running {
             job,
-            started_at: self.context.clock.now(),
+            started_at,
             progress: progress.clone(),
         };
         self.context
             .shared
             .update(self.id, |view| view.running = Some(running));
-        tracing::info!(server = %self.server.name, job = job.name(), "job started");
-        let mut work = self
-            .context
-            .runner
-            .run((*self.server).clone(), job, progress.clone());
-        let result = tokio::select! {
-            result = &mut work => result,
-            () = stop.draining() => {
-                progress.cancel();
-                work.await
-            }
+        let work = Work {
+            job,
+            due: wanted.due(),
+            lock: Arc::clone(lock),
         };
-        drop(room);
+        let ended = attempt::run(&self.context, Arc::clone(server), work, &progress, room).await;
         self.context
             .shared
             .update(self.id, |view| view.running = None);
-        match &result {
-            Ok(()) => tracing::info!(server = %self.server.name, job = job.name(), "job passed"),
-            Err(failure) => {
-                let reason = failure.kind().policy().label;
-                tracing::error!(server = %self.server.name, job = job.name(), reason, "{}", failure.sentence());
+        if let (false, Err(failure)) = (ended.recorded, &ended.result) {
+            self.record(server, job, wanted.due(), started_at, failure)
+                .await;
+        }
+        ended.result
+    }
+
+    /// Marks the end of a run, and says what comes of it.
+    fn ended(&mut self, server: &Server, wanted: Wanted, result: &Result<()>) {
+        let ending = match result {
+            Err(failure) if failure.kind() == FailureKind::Cancelled => Ending::Stopped,
+            Err(failure) if failure.kind().policy().retry => Ending::MayPass,
+            _ => Ending::Done,
+        };
+        let again = self.agenda.end(&rules(server), self.now(), ending);
+        if let (Some(at), Ending::MayPass) = (again, ending) {
+            tracing::warn!(
+                server = server.name,
+                job = wanted.job().name(),
+                at = %at.format("%Y-%m-%dT%H:%M:%SZ"),
+                "will be tried again"
+            );
+        }
+    }
+
+    /// A job that could not begin is an attempt too.
+    async fn refused(
+        &mut self,
+        server: &Arc<Server>,
+        wanted: Wanted,
+        began: DateTime<Utc>,
+        failure: &Failure,
+    ) {
+        self.record(server, wanted.job(), wanted.due(), began, failure)
+            .await;
+        // Marked in memory only, since the directory is not ours: whoever has it has an agenda of its own.
+        match wanted {
+            Wanted::ByHand(job) => self.agenda.begin_by_hand(job, began),
+            Wanted::Scheduled(due) => self.agenda.begin(due, began),
+        }
+        let retry = failure.kind().policy().retry;
+        let ending = if retry { Ending::MayPass } else { Ending::Done };
+        self.agenda.end(&rules(server), self.now(), ending);
+    }
+
+    async fn record(
+        &self,
+        server: &Arc<Server>,
+        job: Job,
+        due: Option<DateTime<Utc>>,
+        started_at: DateTime<Utc>,
+        failure: &Failure,
+    ) {
+        let begun = Begun {
+            job,
+            due,
+            attempt: 1,
+            started_at,
+        };
+        let what = failure.retold();
+        let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
+        blocking(move || runner.record(&config, begun, &what)).await;
+    }
+
+    /// Removes what is no longer wanted. That fails by itself: the backup is there all the same.
+    async fn prune(&self, server: &Arc<Server>, lock: &Arc<Lock>) {
+        let work = Work {
+            job: Job::Prune,
+            due: None,
+            lock: Arc::clone(lock),
+        };
+        let progress = Progress::default();
+        let running = self
+            .context
+            .runner
+            .run(Arc::clone(server), work, progress.clone());
+        // It records and logs its own failure.
+        let _ = tokio::time::timeout(server.backup.timeout, running).await;
+        progress.cancel();
+    }
+
+    /// Takes the directory's lock for a moment, where it is free: to mark what was interrupted, and where the schedules
+    /// begin to count. Where it is not free, whoever has it is at work, and the next round tries again.
+    async fn tidy(&mut self, server: &Arc<Server>) {
+        let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
+        let claimed = blocking(move || runner.claim(&config, Job::Backup)).await;
+        match claimed {
+            Ok(lock) => {
+                self.recall(server).await;
+                self.take_up(server).await;
+                self.keep(server, &Arc::new(lock)).await;
+            }
+            Err(_) => {
+                let now = self.now();
+                self.agenda.adopt(&rules(server), now);
             }
         }
-        Some(result)
+    }
+
+    /// With the lock held: what somebody began and did not end was interrupted.
+    async fn take_up(&mut self, server: &Arc<Server>) {
+        let (rules, now) = (rules(server), self.now());
+        self.agenda.adopt(&rules, now);
+        self.skip_paused(now);
+        if let Some(begun) = self.agenda.recover(&rules, now) {
+            let failure = Failure::new(
+                FailureKind::Interrupted,
+                format!(
+                    "{} of server {}: pgvigil ended in the middle of it",
+                    begun.job.name(),
+                    server.name
+                ),
+            )
+            .remedy("look for a kill, a node that failed, or a memory limit that is too small");
+            tracing::warn!(server = server.name, "{}", failure.sentence());
+            let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
+            blocking(move || runner.record(&config, begun, &failure)).await;
+        }
+    }
+
+    /// Reads the agenda from disk. What cannot be read is begun anew: due times count from now.
+    async fn recall(&mut self, server: &Arc<Server>) {
+        let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
+        match blocking(move || runner.recall(&config)).await {
+            Ok(Some(agenda)) => self.agenda.catch_up(agenda),
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(server = server.name, "{}", failure.sentence());
+            }
+        }
+    }
+
+    async fn keep(&mut self, server: &Arc<Server>, lock: &Arc<Lock>) {
+        let (runner, config, lock, agenda) = (
+            Arc::clone(&self.context.runner),
+            Arc::clone(server),
+            Arc::clone(lock),
+            self.agenda.clone(),
+        );
+        let kept = blocking(move || runner.keep(&config, &agenda, &lock)).await;
+        self.is_kept = kept.is_ok();
+        if let Err(failure) = kept {
+            tracing::warn!(server = server.name, "{}", failure.sentence());
+        }
+    }
+
+    /// Holds the pause of the configuration against the one on disk.
+    async fn settle_pause(&self, server: &Arc<Server>) {
+        let now = self.now();
+        if let Some(pause) =
+            desk::reconciled(server.paused.as_ref(), self.desk.pause().as_ref(), now)
+        {
+            let (runner, config, written) = (
+                Arc::clone(&self.context.runner),
+                Arc::clone(server),
+                pause.clone(),
+            );
+            if let Err(failure) = blocking(move || runner.keep_pause(&config, &written)).await {
+                tracing::warn!(server = server.name, "{}", failure.sentence());
+            }
+            self.desk.set_pause(Some(pause));
+        }
     }
 
     /// Reads the disk; what was known stays where that fails.
     async fn reload(&self) -> bool {
-        let (runner, server) = (Arc::clone(&self.context.runner), Arc::clone(&self.server));
+        let (runner, server) = (Arc::clone(&self.context.runner), self.desk.config());
+        let name = server.name.clone();
         let read = blocking(move || {
-            runner
+            let status = runner
                 .load(&server)
-                .map(|loaded| ServerStatus::new(&loaded))
+                .map(|loaded| ServerStatus::new(&loaded))?;
+            let pause: Option<KeptPause> = runner.recall_pause(&server)?;
+            Ok((status, pause))
         })
         .await;
-        let error = read.as_ref().err().map(|failure| failure.sentence());
+        let error = read.as_ref().err().map(Failure::sentence);
         if let Some(error) = &error {
-            tracing::error!(server = %self.server.name, "{error}");
+            tracing::error!(server = name, "{error}");
         }
+        let status = read.ok().map(|(status, pause)| {
+            if pause.is_some() {
+                self.desk.set_pause(pause);
+            }
+            status
+        });
         self.context.shared.update(self.id, |view| {
-            if let Ok(status) = read {
+            if let Some(status) = status {
                 view.status = status;
             }
-            view.unreadable = error.clone();
+            view.unreadable.clone_from(&error);
         });
         error.is_none()
     }
 
-    fn publish(&self, plan: &Plan) {
-        let (next, interval) = (plan.next(), plan.interval(self.context.clock.now()));
+    fn publish(&mut self, server: &Arc<Server>) {
+        let (now, rules) = (self.now(), rules(server));
+        let next = |job| self.agenda.next(&rules, job, now);
+        // Also where something else takes the backups: then it says when one is expected.
+        let expected = server
+            .backup
+            .schedule
+            .as_ref()
+            .filter(|_| server.backup.mode != Mode::Take)
+            .and_then(|schedule| schedule.next_after(now));
+        let next = PerJob {
+            backup: next(Job::Backup).or(expected),
+            verify: next(Job::Verify),
+            drill: next(Job::Drill),
+            ..PerJob::default()
+        };
+        let interval = self.interval(server, now);
+        let paused = desk::shown(self.desk.pause().as_ref(), now);
         self.context.shared.update(self.id, |view| {
-            (view.next, view.interval) = (next, interval);
+            (view.next, view.interval, view.paused) = (next, interval, paused);
         });
+    }
+
+    fn interval(&mut self, server: &Arc<Server>, now: DateTime<Utc>) -> PerJob<Duration> {
+        if let Some((of, day, interval)) = &self.interval
+            && Arc::ptr_eq(of, server)
+            && *day == now.date_naive()
+        {
+            return *interval;
+        }
+        let longest = |schedule: &Option<Schedule>| {
+            let schedule = schedule.as_ref();
+            schedule.map_or(Duration::ZERO, |schedule| schedule.expected_interval(now))
+        };
+        let interval = PerJob {
+            backup: longest(&server.backup.schedule),
+            verify: longest(&server.verify.schedule),
+            drill: longest(&server.drill.schedule),
+            ..PerJob::default()
+        };
+        self.interval = Some((Arc::clone(server), now.date_naive(), interval));
+        interval
     }
 }

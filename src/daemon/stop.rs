@@ -1,31 +1,37 @@
 //! The wish to end: first to drain, then, if asked again, at once.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, Result};
 
-/// Tells every task to end. Clones share it.
+/// Tells every task to end, and whether to read the configuration again. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     drain: CancellationToken,
     abort: CancellationToken,
+    reload: Arc<Notify>,
 }
 
 impl Stop {
-    /// A stop that follows SIGTERM and SIGINT: the first drains, the second aborts.
+    /// A stop that follows SIGTERM and SIGINT: the first drains, the second aborts; and SIGHUP, which asks to reload.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn on_signals() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|error| Failure::io("listen for signals", error));
-        let (terminate, interrupt) = (
+        let (terminate, interrupt, hangup) = (
             listen(SignalKind::terminate())?,
             listen(SignalKind::interrupt())?,
+            listen(SignalKind::hangup())?,
         );
         let stop = Self::default();
-        // Left to itself: it waits for as long as there is a process to end.
+        // Left to themselves: they wait for as long as there is a process to end.
         tokio::spawn(follow(stop.clone(), terminate, interrupt));
+        tokio::spawn(follow_hangups(stop.clone(), hangup));
         Ok(stop)
     }
 
@@ -38,6 +44,11 @@ impl Stop {
     pub fn abort(&self) {
         self.drain.cancel();
         self.abort.cancel();
+    }
+
+    /// Resolves when a signal asked to read the configuration again; several at once are one.
+    pub async fn reload_asked(&self) {
+        self.reload.notified().await;
     }
 
     /// Whether the end was asked for.
@@ -53,6 +64,12 @@ impl Stop {
     /// Resolves when the end was asked for twice.
     pub async fn aborted(&self) {
         self.abort.cancelled().await;
+    }
+}
+
+async fn follow_hangups(stop: Stop, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        stop.reload.notify_one();
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind, Result};
 
@@ -12,27 +13,47 @@ use crate::error::{Failure, FailureKind, Result};
 #[derive(Default)]
 pub(super) struct Tasks {
     set: JoinSet<Result<()>>,
-    names: HashMap<Id, String>,
+    names: HashMap<Id, Named>,
+}
+
+/// What is known of a task.
+struct Named {
+    name: String,
+    /// Once this is cancelled it may end.
+    may_end: CancellationToken,
 }
 
 impl Tasks {
-    /// Starts a task.
+    /// Starts a task that goes on until `may_end` is cancelled.
     pub(super) fn spawn(
         &mut self,
         name: impl Into<String>,
+        may_end: CancellationToken,
         task: impl Future<Output = Result<()>> + Send + 'static,
     ) {
         let id = self.set.spawn(task).id();
-        self.names.insert(id, name.into());
+        let name = name.into();
+        self.names.insert(id, Named { name, may_end });
     }
 
-    /// Resolves when a task ends, which none should: what happened to it. Never, where there is no task.
+    /// Resolves when a task ends that should not: what happened to it. Never, where there is no task.
     pub(super) async fn next(&mut self) -> Failure {
-        match self.set.join_next_with_id().await {
-            Some(Ok((id, Ok(())))) => self.failure(id, "ended"),
-            Some(Ok((id, Err(failure)))) => self.failure(id, "failed").because(failure),
-            Some(Err(error)) => self.panicked(&error),
-            None => std::future::pending().await,
+        loop {
+            match self.set.join_next_with_id().await {
+                Some(Ok((id, Ok(())))) => {
+                    if self
+                        .names
+                        .get(&id)
+                        .is_none_or(|task| !task.may_end.is_cancelled())
+                    {
+                        return self.failure(id, "ended");
+                    }
+                    self.names.remove(&id);
+                }
+                Some(Ok((id, Err(failure)))) => return self.failure(id, "failed").because(failure),
+                Some(Err(error)) => return self.panicked(&error),
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -71,11 +92,11 @@ impl Tasks {
     }
 }
 
-fn name(names: &HashMap<Id, String>, id: Id) -> &str {
-    names.get(&id).map_or("unknown", String::as_str)
+fn name(names: &HashMap<Id, Named>, id: Id) -> &str {
+    names.get(&id).map_or("unknown", |task| task.name.as_str())
 }
 
-fn panicked(names: &HashMap<Id, String>, error: &JoinError) -> Failure {
+fn panicked(names: &HashMap<Id, Named>, error: &JoinError) -> Failure {
     let what = format!("task \"{}\" panicked", name(names, error.id()));
     Failure::new(FailureKind::Io, what)
         .remedy("this is a bug; report it with the lines before this one")

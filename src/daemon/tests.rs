@@ -1,3 +1,7 @@
+mod asked;
+mod pods;
+mod reload;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +14,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::status::control::Control;
 use crate::status::tests::{at, config, morning};
+use crate::store::lock;
 
 /// A clock that begins at one in the morning and runs through a day in about a second.
 struct FastClock(Instant);
@@ -37,8 +43,77 @@ enum Act {
     Forever,
 }
 
+/// What a directory keeps, without the directory: locks are real, in a folder of the test's own.
+struct Disk {
+    folder: tempfile::TempDir,
+    agendas: Mutex<HashMap<String, Agenda>>,
+    pauses: Mutex<HashMap<String, KeptPause>>,
+    recorded: Mutex<Vec<(String, Begun, FailureKind)>>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            agendas: Mutex::default(),
+            pauses: Mutex::default(),
+            recorded: Mutex::default(),
+        }
+    }
+}
+
+impl Disk {
+    fn claim(&self, server: &str) -> Result<Lock> {
+        let directory = self.folder.path().join(server);
+        std::fs::create_dir_all(&directory).expect("a directory");
+        lock::take(&directory, "test")
+    }
+}
+
+/// What every fake runner does alike.
+macro_rules! on_disk {
+    ($disk:expr) => {
+        fn claim(&self, server: &config::Server, _: Job) -> Result<Lock> {
+            $disk(self).claim(&server.name)
+        }
+
+        fn record(&self, server: &config::Server, begun: Begun, failure: &Failure) {
+            let disk = $disk(self);
+            let mut recorded = disk.recorded.lock().expect("a lock");
+            recorded.push((server.name.clone(), begun, failure.kind()));
+        }
+
+        fn recall(&self, server: &config::Server) -> Result<Option<Agenda>> {
+            let disk = $disk(self);
+            let agendas = disk.agendas.lock().expect("a lock");
+            Ok(agendas.get(&server.name).cloned())
+        }
+
+        fn keep(&self, server: &config::Server, agenda: &Agenda, _: &Lock) -> Result<()> {
+            let disk = $disk(self);
+            let mut agendas = disk.agendas.lock().expect("a lock");
+            agendas.insert(server.name.clone(), agenda.clone());
+            Ok(())
+        }
+
+        fn recall_pause(&self, server: &config::Server) -> Result<Option<KeptPause>> {
+            let disk = $disk(self);
+            let pauses = disk.pauses.lock().expect("a lock");
+            Ok(pauses.get(&server.name).cloned())
+        }
+
+        fn keep_pause(&self, server: &config::Server, pause: &KeptPause) -> Result<()> {
+            let disk = $disk(self);
+            let mut pauses = disk.pauses.lock().expect("a lock");
+            pauses.insert(server.name.clone(), pause.clone());
+            Ok(())
+        }
+    };
+}
+
 #[derive(Default)]
 struct FakeRunner {
+    disk: Arc<Disk>,
     /// What the next runs of a job do; passes once used up.
     acts: Mutex<HashMap<&'static str, VecDeque<Act>>>,
     started: Mutex<Vec<(String, Job)>>,
@@ -68,16 +143,19 @@ impl FakeRunner {
 }
 
 impl Runner for FakeRunner {
+    on_disk!(|runner: &Self| Arc::clone(&runner.disk));
+
     fn run(
         &self,
-        server: config::Server,
-        job: Job,
+        server: Arc<config::Server>,
+        work: Work,
         progress: Progress,
     ) -> BoxFuture<'static, Result<()>> {
+        let job = work.job;
         self.started
             .lock()
             .expect("a lock")
-            .push((server.name, job));
+            .push((server.name.clone(), job));
         let act = self
             .acts
             .lock()
@@ -108,7 +186,7 @@ impl Runner for FakeRunner {
         Ok(morning())
     }
 
-    fn probe(&self, _: config::Server) -> BoxFuture<'static, bool> {
+    fn probe(&self, _: Arc<config::Server>) -> BoxFuture<'static, bool> {
         Box::pin(async { true })
     }
 
@@ -127,25 +205,42 @@ struct Served<R> {
     runner: Arc<R>,
     stop: Stop,
     address: SocketAddr,
+    control: Arc<dyn Control>,
     task: JoinHandle<Result<()>>,
 }
 
 async fn served<R: Runner>(names: &[&str], runner: R) -> Served<R> {
-    let (runner, stop) = (Arc::new(runner), Stop::default());
+    served_as(config(names), None, Arc::new(runner)).await
+}
+
+async fn served_as<R: Runner>(config: Config, path: Option<PathBuf>, runner: Arc<R>) -> Served<R> {
+    served_by(config, path, runner, Arc::new(FastClock(Instant::now()))).await
+}
+
+async fn served_by<R: Runner>(
+    config: Config,
+    path: Option<PathBuf>,
+    runner: Arc<R>,
+    clock: Arc<FastClock>,
+) -> Served<R> {
+    let stop = Stop::default();
     let (tell, hear) = oneshot::channel();
-    let clock = Arc::new(FastClock(Instant::now()));
-    let serving = serve_by(
-        config(names),
+    let (serving, control) = serve_by(
+        config,
+        path,
         runner.clone(),
         clock,
         stop.clone(),
         |address| tell.send(address).expect("heard"),
-    );
+    )
+    .await
+    .expect("it starts");
     let task = tokio::spawn(serving);
     Served {
         runner,
         stop,
         address: hear.await.expect("an address"),
+        control,
         task,
     }
 }
@@ -221,7 +316,7 @@ async fn jobs_run_when_due_and_the_disk_is_told() {
         .map(|(_, job)| *job)
         .take(3)
         .collect();
-    assert_eq!(of_a, [Job::Backup, Job::Verify, Job::Backup]);
+    assert_eq!(of_a, [Job::Backup, Job::Prune, Job::Verify]);
     served.stop.drain();
     served.end().await.expect("ended in order");
 }
@@ -321,7 +416,17 @@ async fn while_draining_it_is_not_ready_and_a_second_signal_ends_it_at_once() {
 struct Crowd(Arc<FakeRunner>);
 
 impl Runner for Crowd {
-    fn run(&self, _: config::Server, _: Job, _: Progress) -> BoxFuture<'static, Result<()>> {
+    on_disk!(|runner: &Self| Arc::clone(&runner.0.disk));
+
+    fn run(
+        &self,
+        _: Arc<config::Server>,
+        work: Work,
+        _: Progress,
+    ) -> BoxFuture<'static, Result<()>> {
+        if work.job == Job::Prune {
+            return Box::pin(async { Ok(()) });
+        }
         let fake = Arc::clone(&self.0);
         Box::pin(async move {
             let running = fake.running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -340,7 +445,7 @@ impl Runner for Crowd {
         Ok(Loaded::default())
     }
 
-    fn probe(&self, _: config::Server) -> BoxFuture<'static, bool> {
+    fn probe(&self, _: Arc<config::Server>) -> BoxFuture<'static, bool> {
         Box::pin(std::future::pending())
     }
 
@@ -352,9 +457,9 @@ impl Runner for Crowd {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_run_side_by_side_but_not_all() {
     let fake = Arc::new(FakeRunner::default());
-    let served = served(&["a", "b", "c", "d", "e"], Crowd(fake.clone())).await;
-    eventually("all had their turn", || fake.count(Job::Backup) >= 10).await;
-    assert_eq!(fake.most_running.load(Ordering::SeqCst), JOBS);
+    let served = served(&["a", "b", "c", "d", "e", "f", "g"], Crowd(fake.clone())).await;
+    eventually("all had their turn", || fake.count(Job::Backup) >= 14).await;
+    assert_eq!(fake.most_running.load(Ordering::SeqCst), 4);
     served.stop.drain();
     served.end().await.expect("ended in order");
 }
@@ -366,6 +471,7 @@ async fn a_taken_port_is_named() {
     config.http.listen = taken.local_addr().expect("an address");
     let failure = serve(
         config,
+        None,
         Arc::new(FakeRunner::default()),
         Stop::default(),
         |_| (),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::desk::Desk;
 use super::server::blocking;
-use crate::config;
 use crate::error::Result;
 
 /// How often PostgreSQL is asked; half of the usual scrape interval.
@@ -23,10 +23,11 @@ const SPACE_EVERY: Duration = Duration::from_secs(10);
 const WALK_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps `up` fresh until the drain.
-pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
+pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
     let mut known = None;
-    loop {
-        let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe((*server).clone()));
+    while !desk.is_retired() {
+        let server = desk.config();
+        let asked = tokio::time::timeout(PROBE_LIMIT, context.runner.probe(Arc::clone(&server)));
         let Some(answered) = context.before_drain(asked).await else {
             return Ok(());
         };
@@ -39,17 +40,18 @@ pub(super) async fn probe(context: Context, id: u64, server: Arc<config::Server>
             return Ok(());
         };
     }
+    Ok(())
 }
 
 /// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
-pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>) -> Result<()> {
+pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
     let mut walked: Option<(Instant, u64)> = None;
-    loop {
+    while !desk.is_retired() {
         let known = walked
             .filter(|(at, _)| at.elapsed() < WALK_EVERY)
             .map(|(_, bytes)| bytes);
-        let (runner, asked_of) = (Arc::clone(&context.runner), Arc::clone(&server));
-        let asked = blocking(move || runner.space(&asked_of, known));
+        let (runner, server) = (Arc::clone(&context.runner), desk.config());
+        let asked = blocking(move || runner.space(&server, known));
         let Some(space) = context.before_drain(asked).await else {
             return Ok(());
         };
@@ -63,4 +65,5 @@ pub(super) async fn space(context: Context, id: u64, server: Arc<config::Server>
             return Ok(());
         };
     }
+    Ok(())
 }

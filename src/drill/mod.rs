@@ -24,7 +24,7 @@ mod single;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
@@ -54,6 +54,8 @@ pub struct Options {
     pub scope: Scope,
     /// Keep the scratch server until asked to stop, for a look at it.
     pub keep: bool,
+    /// When it was due, where the schedule asks for it.
+    pub due: Option<DateTime<Utc>>,
 }
 
 /// Drills one backup. The report says how it went; the failure, if there is one, goes with it.
@@ -71,6 +73,8 @@ pub async fn run(
         Err(error) => return (report, Some(error)),
     };
     report.job_id = attempt.job_id().to_owned();
+    attempt.was_due(options.due);
+    progress.belongs_to(attempt.job_id());
     report.started_at = attempt.started_at();
     for done in scratch::sweep() {
         info!(job_id = attempt.job_id(), "{done}");

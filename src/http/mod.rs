@@ -1,89 +1,152 @@
-//! What the sidecar serves: metrics, probes, and a page for people. Read-only; it changes nothing and takes no bodies.
+//! What the sidecar serves: metrics, probes, a page for people, JSON for programs, and a few actions for those who hold
+//! the token.
 //!
-//! [`server`] is sockets and limits, [`page`] is HTML, this module decides what a request gets. Everything is answered
-//! from memory.
+//! [`server`] is sockets and limits, [`page`] is HTML, `api` is JSON, `route` says which paths there are, `actions` who may
+//! change something; this module decides what a request gets. Everything that is read is answered from memory.
 
+mod actions;
+mod answer;
+mod api;
+mod body;
+mod bucket;
+mod cache;
+mod encoding;
 mod page;
+mod route;
 pub mod server;
+mod token;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http_body_util::Full;
+use hyper::body::Body;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
 
 use crate::metrics::{self, Exporter};
-use crate::status::Shared;
+use crate::status::control::Control;
+use crate::status::{Shared, Snapshot};
+use actions::Actions;
+use answer::{HTML, JSON, PLAIN, YAML, last, later, problem, respond, text};
+use cache::{Cache, Item, Unrendered};
+use encoding::Encoding;
+use route::{Kind, Route};
+use token::Token;
 
-/// A whole response: nothing here is large enough to stream.
-pub type Answer = Response<Full<Bytes>>;
-
-const PLAIN: &str = "text/plain; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
+pub use answer::Answer;
 
 /// The page runs no script and loads nothing, whatever a database is called.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
+/// How soon to ask again where the answer will be there in a moment.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// Answers requests from the shared snapshot. Clones share it.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Inner>);
+
+struct Inner {
     shared: Shared,
     exporter: Exporter,
+    cache: Cache,
+    actions: Actions,
     clock: fn() -> DateTime<Utc>,
 }
 
 impl App {
-    /// An app that answers from a snapshot.
-    pub fn new(shared: Shared) -> Self {
-        Self {
+    /// An app that answers from a snapshot, and asks `control` for what those wish who hold the token in `token_file`.
+    pub fn new(shared: Shared, control: Arc<dyn Control>, token_file: Option<PathBuf>) -> Self {
+        Self(Arc::new(Inner {
             exporter: Exporter::new(shared.clone()),
             shared,
+            cache: Cache::default(),
+            actions: Actions::new(control, Token::new(token_file)),
             clock: Utc::now,
-        }
+        }))
     }
 
-    /// The answer to a request.
-    pub fn answer<B: hyper::body::Body>(&self, request: &Request<B>) -> Answer {
+    /// The answer to a request of a client at `peer`.
+    pub async fn answer<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        request: Request<B>,
+        peer: IpAddr,
+    ) -> Answer {
         let path = request.uri().path();
-        if ![
-            "/",
-            "/metrics",
-            "/-/healthy",
-            "/livez",
-            "/-/ready",
-            "/readyz",
-        ]
-        .contains(&path)
-        {
-            return text(StatusCode::NOT_FOUND, "not found\n");
-        }
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let Some(route) = route::find(path) else {
+            let is_program = path.starts_with("/api/");
+            return unread(
+                &request,
+                wrong(StatusCode::NOT_FOUND, is_program, "not found\n"),
+            );
+        };
+        let is_program = path.starts_with("/api/") || route.kind.is_action();
+        let fits = match route.kind.is_action() {
+            true => request.method() == Method::POST,
+            false => [Method::GET, Method::HEAD].contains(request.method()),
+        };
+        if !fits {
+            let mut answer = wrong(
+                StatusCode::METHOD_NOT_ALLOWED,
+                is_program,
+                if route.kind.is_action() {
+                    "only POST\n"
+                } else {
+                    "only GET and HEAD\n"
+                },
+            );
+            let methods = HeaderValue::from_static(route.kind.methods());
+            answer.headers_mut().insert(ALLOW, methods);
             return last(answer);
         }
-        if !request.body().is_end_stream() {
-            return last(text(StatusCode::BAD_REQUEST, "no request body is taken\n"));
+        if route.kind.is_action() {
+            let (shared, now) = (&self.0.shared, (self.0.clock)());
+            let actions = &self.0.actions;
+            return actions.answer(request, &route, peer, shared, now).await;
         }
-        match path {
-            "/" => self.page(),
-            "/metrics" => self.metrics(),
-            "/-/ready" | "/readyz" => self.ready(),
+        if !request.body().is_end_stream() {
+            let error = "no request body is taken\n";
+            return last(wrong(StatusCode::BAD_REQUEST, is_program, error));
+        }
+        self.0.report(&route, &request).await
+    }
+}
+
+impl Inner {
+    /// The answer to a request that changes nothing.
+    async fn report<B>(&self, route: &Route, request: &Request<B>) -> Answer {
+        let wanted = encoding::wanted(request.headers());
+        match route.kind {
+            Kind::Page => self.page(wanted).await,
+            Kind::Metrics => self.metrics(wanted).await,
+            Kind::Ready => self.ready(),
+            Kind::Status => {
+                let render = |snapshot: &Snapshot| as_json(&api::status::of(snapshot, self.now()));
+                self.cached_json(Item::Status, wanted, render).await
+            }
+            Kind::Backups => self.backups(request.uri().query(), wanted).await,
+            Kind::Description => respond(StatusCode::OK, YAML, api::DESCRIPTION),
             // Only that the event loop turns: a restart would not heal a failed backup, but kill a running one.
             _ => text(StatusCode::OK, "healthy\n"),
         }
     }
 
-    fn page(&self) -> Answer {
-        let html = self
-            .shared
-            .read(|snapshot| page::render(snapshot, (self.clock)()));
-        let mut answer = respond(StatusCode::OK, HTML, html);
+    async fn page(&self, wanted: Encoding) -> Answer {
+        let render = || {
+            let html = self
+                .shared
+                .read(|snapshot| page::render(snapshot, self.now()));
+            Some(html.into_bytes())
+        };
+        let bytes = self.cache.get(Item::Page, wanted, || self.stamp(), render);
+        let mut answer = rendered(bytes.await, HTML, wanted);
         answer.headers_mut().insert(
             CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(PAGE_POLICY),
@@ -91,24 +154,65 @@ impl App {
         answer
     }
 
-    fn metrics(&self) -> Answer {
+    async fn metrics(&self, wanted: Encoding) -> Answer {
         // Zeros of an unread disk would say that there never was a backup.
-        if !self.shared.read(|snapshot| snapshot.loaded) {
+        if !self.is_loaded() {
             return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "reading the backup directories\n",
             );
         }
-        match self.exporter.render() {
-            Ok(body) => respond(StatusCode::OK, metrics::CONTENT_TYPE, body),
-            Err(error) => {
-                tracing::error!(%error, "render metrics");
-                text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the metrics cannot be rendered\n",
-                )
-            }
+        let render = || {
+            let rendered = self.exporter.render();
+            rendered
+                .inspect_err(|error| tracing::error!(%error, "render metrics"))
+                .ok()
+                .map(String::into_bytes)
+        };
+        let bytes = self
+            .cache
+            .get(Item::Metrics, wanted, || self.stamp(), render);
+        rendered(bytes.await, metrics::CONTENT_TYPE, wanted)
+    }
+
+    async fn cached_json(
+        &self,
+        item: Item,
+        wanted: Encoding,
+        render: impl FnOnce(&Snapshot) -> Option<Vec<u8>>,
+    ) -> Answer {
+        if !self.is_loaded() {
+            return loading();
         }
+        let render = || self.shared.read(render);
+        let bytes = self.cache.get(item, wanted, || self.stamp(), render);
+        rendered(bytes.await, JSON, wanted)
+    }
+
+    async fn backups(&self, query: Option<&str>, wanted: Encoding) -> Answer {
+        let server = match only_server(query.unwrap_or_default()) {
+            Ok(server) => server,
+            Err(error) => return problem(StatusCode::BAD_REQUEST, error),
+        };
+        let Some(server) = server else {
+            let render = |snapshot: &Snapshot| as_json(&api::backups::of(snapshot, None));
+            return self.cached_json(Item::Backups, wanted, render).await;
+        };
+        let known = self.shared.read(|snapshot| {
+            let mut servers = snapshot.servers.iter();
+            servers.any(|view| view.config.name == server)
+        });
+        if !known {
+            return problem(StatusCode::NOT_FOUND, "there is no server of this name");
+        }
+        if !self.is_loaded() {
+            return loading();
+        }
+        let render = || {
+            let shared = &self.shared;
+            shared.read(|snapshot| as_json(&api::backups::of(snapshot, Some(&server))))
+        };
+        rendered(self.cache.once(wanted, render).await, JSON, wanted)
     }
 
     fn ready(&self) -> Answer {
@@ -124,26 +228,88 @@ impl App {
             (true, false) => text(StatusCode::OK, "ready\n"),
         }
     }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.shared.read(|snapshot| snapshot.loaded)
+    }
+
+    fn stamp(&self) -> cache::Stamp {
+        (self.shared.version(), self.now().timestamp())
+    }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Answer {
-    respond(status, PLAIN, body)
+/// The one server that a query names, if it names one.
+fn only_server(query: &str) -> Result<Option<String>, &'static str> {
+    let mut server = None;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = percent_decode_str(value).decode_utf8();
+        match (name, value, &server) {
+            ("server", Ok(value), None) => server = Some(value.into_owned()),
+            _ => return Err("the only parameter is server=NAME, once"),
+        }
+    }
+    Ok(server)
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+fn as_json(value: &impl Serialize) -> Option<Vec<u8>> {
+    serde_json::to_vec(value)
+        .inspect_err(|error| tracing::error!(%error, "write JSON"))
+        .ok()
+}
+
+fn loading() -> Answer {
+    let error = "reading the backup directories";
+    later(StatusCode::SERVICE_UNAVAILABLE, error, MOMENT)
+}
+
+/// The answer that was rendered, or why there is none.
+fn rendered(
+    bytes: Result<Bytes, Unrendered>,
+    content_type: &'static str,
+    encoding: Encoding,
+) -> Answer {
+    let is_program = content_type == JSON;
+    let mut answer = match bytes {
+        Ok(bytes) => respond(StatusCode::OK, content_type, bytes),
+        Err(Unrendered::Failed) => {
+            let error = "the answer cannot be rendered; the log says why\n";
+            return wrong(StatusCode::INTERNAL_SERVER_ERROR, is_program, error);
+        }
+        Err(Unrendered::Full) => {
+            let error = "too many answers are not taken yet\n";
+            return wrong(StatusCode::SERVICE_UNAVAILABLE, is_program, error);
+        }
+    };
+    let headers: &mut HeaderMap = answer.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if encoding == Encoding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     answer
 }
 
-/// The last answer on its connection: what follows may be the body that nobody read.
-fn last(mut answer: Answer) -> Answer {
-    answer
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+/// What is wrong, as JSON for programs and as a line for everyone else.
+fn wrong(status: StatusCode, is_program: bool, error: &'static str) -> Answer {
+    if is_program {
+        problem(status, error.trim_end())
+    } else {
+        respond(status, PLAIN, error)
+    }
 }
+
+/// An answer before which nobody looked at the body.
+fn unread<B: Body>(request: &Request<B>, answer: Answer) -> Answer {
+    if request.body().is_end_stream() {
+        answer
+    } else {
+        last(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

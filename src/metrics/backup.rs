@@ -9,12 +9,14 @@ use crate::ledger::Job;
 use crate::status::ServerView;
 
 /// The reasons of `backup_failures_total` that exist from the start: what taking a backup can run into.
-const BACKUP_REASONS: [FailureKind; 13] = [
+const BACKUP_REASONS: [FailureKind; 15] = [
     FailureKind::Config,
     FailureKind::DumpFailed,
     FailureKind::DumpIncomplete,
     FailureKind::Damaged,
     FailureKind::Timeout,
+    FailureKind::LockTimeout,
+    FailureKind::Interrupted,
     FailureKind::Cancelled,
     FailureKind::Connect,
     FailureKind::Auth,
@@ -129,13 +131,48 @@ pub(super) fn plan(out: &mut Families, view: &ServerView) {
         name,
         next,
     );
-    let paused = flag(view.config.backup.schedule.is_none());
+    let since = running.map(|running| running.started_at);
+    out.gauge(
+        "pgvigil_backup_in_progress_since_timestamp_seconds",
+        "When the running backup began; 0: none runs.",
+        name,
+        seconds(since),
+    );
+}
+
+pub(super) fn pause(out: &mut Families, view: &ServerView) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
+    let paused = view.paused.as_ref();
     out.gauge(
         "pgvigil_backup_paused",
-        "Whether no backups are scheduled.",
+        "Whether nothing of a server runs by itself, because somebody or the configuration said so.",
         name,
-        paused,
+        flag(paused.is_some()),
     );
+    out.gauge(
+        "pgvigil_backup_paused_since_timestamp_seconds",
+        "When the pause began; 0: there is none.",
+        name,
+        seconds(paused.map(|paused| paused.since)),
+    );
+    out.gauge(
+        "pgvigil_backup_paused_until_timestamp_seconds",
+        "When the pause ends by itself; 0: it does not, or there is none.",
+        name,
+        seconds(paused.and_then(|paused| paused.pause.until)),
+    );
+    if let Some(paused) = paused {
+        let labels: &[(&str, &str)] = &[
+            ("server", &view.config.name),
+            ("reason", &paused.pause.reason),
+        ];
+        out.gauge(
+            "pgvigil_backup_pause_info",
+            "Always 1; why nothing runs, while it does not.",
+            labels,
+            1.0,
+        );
+    }
 }
 
 pub(super) fn kept(out: &mut Families, view: &ServerView) {

@@ -1,24 +1,38 @@
 //! What is said about verifications and drills.
 
 use super::families::Families;
-use super::{failures, number, seconds};
+use super::{failures, flag, number, seconds};
 use crate::error::FailureKind;
+use crate::ledger::Job;
 use crate::status::ServerView;
 
 /// The reasons of `drill_failures_total` that exist from the start; a drill does not talk to the server that was dumped.
-const DRILL_REASONS: [FailureKind; 13] = [
+const DRILL_REASONS: [FailureKind; 14] = [
     FailureKind::Config,
     FailureKind::Damaged,
     FailureKind::Unsafe,
     FailureKind::NotEqual,
     FailureKind::RestoreFailed,
     FailureKind::Timeout,
+    FailureKind::Interrupted,
     FailureKind::Cancelled,
     FailureKind::Version,
     FailureKind::Directory,
     FailureKind::NoSpace,
     FailureKind::Busy,
     FailureKind::Scratch,
+    FailureKind::Io,
+];
+
+/// The reasons of `verify_failures_total` that exist from the start.
+const VERIFY_REASONS: [FailureKind; 8] = [
+    FailureKind::Damaged,
+    FailureKind::Unsafe,
+    FailureKind::Timeout,
+    FailureKind::Interrupted,
+    FailureKind::Cancelled,
+    FailureKind::Directory,
+    FailureKind::Busy,
     FailureKind::Io,
 ];
 
@@ -55,6 +69,44 @@ pub(super) fn verify(out: &mut Families, view: &ServerView) {
         name,
         number(view.status.corrupt),
     );
+    out.counter(
+        "pgvigil_verify_attempts_total",
+        "Verifications of single backups in the ledger.",
+        name,
+        number(history.attempts),
+    );
+    failures(
+        out,
+        "pgvigil_verify_failures_total",
+        "Verifications of single backups that did not pass, by reason.",
+        view,
+        history,
+        &VERIFY_REASONS,
+    );
+    out.gauge(
+        "pgvigil_verify_in_progress",
+        "Whether backups are being verified.",
+        name,
+        flag(runs(view, Job::Verify)),
+    );
+    let interval = view.interval.verify.as_secs_f64();
+    out.gauge(
+        "pgvigil_verify_expected_interval_seconds",
+        "Longest time between two scheduled verifications; 0: none are scheduled.",
+        name,
+        interval,
+    );
+    out.gauge(
+        "pgvigil_verify_next_run_timestamp_seconds",
+        "When the next verification is due; 0: none is scheduled.",
+        name,
+        seconds(view.next.verify),
+    );
+}
+
+fn runs(view: &ServerView, job: Job) -> bool {
+    let running = view.running.as_ref();
+    running.is_some_and(|running| running.job == job)
 }
 
 pub(super) fn drill(out: &mut Families, view: &ServerView) {
@@ -147,5 +199,17 @@ pub(super) fn drill(out: &mut Families, view: &ServerView) {
         "Longest time between two scheduled test restores; 0: none are scheduled.",
         name,
         interval,
+    );
+    out.gauge(
+        "pgvigil_drill_next_run_timestamp_seconds",
+        "When the next test restore is due; 0: none is scheduled.",
+        name,
+        seconds(view.next.drill),
+    );
+    out.gauge(
+        "pgvigil_drill_in_progress",
+        "Whether a test restore runs.",
+        name,
+        flag(runs(view, Job::Drill)),
     );
 }

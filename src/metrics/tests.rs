@@ -102,6 +102,14 @@ fn a_morning_is_told() {
             progress,
         });
         view.next.backup = Some(at(12, 0));
+        view.paused = Some(crate::status::Paused {
+            pause: crate::config::Pause {
+                reason: "moves".to_owned(),
+                until: Some(at(9, 0)),
+            },
+            since: at(6, 0),
+            configured: false,
+        });
         view.space = Space {
             size_bytes: 100,
             available_bytes: 25,
@@ -120,6 +128,26 @@ fn a_morning_is_told() {
     );
     has(&text, "pgvigil_backup_in_progress{server=\"a\"} 1");
     has(&text, "pgvigil_backup_progress_bytes{server=\"a\"} 77");
+    has(&text, "pgvigil_backup_paused{server=\"a\"} 1");
+    has(
+        &text,
+        "pgvigil_backup_pause_info{server=\"a\",reason=\"moves\"} 1",
+    );
+    has(
+        &text,
+        &format!(
+            "pgvigil_backup_paused_until_timestamp_seconds{{server=\"a\"}} {}",
+            at(9, 0).timestamp()
+        ),
+    );
+    has(
+        &text,
+        &format!(
+            "pgvigil_backup_in_progress_since_timestamp_seconds{{server=\"a\"}} {}",
+            at(6, 59).timestamp()
+        ),
+    );
+    has(&text, "pgvigil_verify_attempts_total{server=\"a\"} 4");
     has(
         &text,
         "pgvigil_backup_last_duration_seconds{server=\"a\"} 600",

@@ -58,8 +58,8 @@ pub async fn take_and_run(server: &Server, progress: &Progress) -> Result<Report
 }
 
 /// What follows a backup that passed; an error if anything could not be removed.
-pub async fn after_backup(server: &Server, progress: &Progress) -> Result<()> {
-    let report = take_and_run(server, progress).await?;
+pub async fn after_backup(server: &Server, lock: &Lock, progress: &Progress) -> Result<()> {
+    let report = run(server, lock, Utc::now(), progress).await?;
     report.failure.map_or(Ok(()), Err)
 }
 

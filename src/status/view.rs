@@ -66,6 +66,8 @@ pub struct ServerView {
     pub up: bool,
     /// The job that runs.
     pub running: Option<Running>,
+    /// Whom the next job waits for.
+    pub waiting: Option<String>,
     /// Jobs that someone asked for and that wait for their turn, in order.
     pub queued: Vec<Job>,
     /// Set while nothing runs by itself.
@@ -95,7 +97,14 @@ pub struct Snapshot {
 
 /// The snapshot that the daemon writes and the reports read. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<RwLock<Snapshot>>);
+pub struct Shared(Arc<Versioned>);
+
+/// A snapshot, and how often it was changed.
+#[derive(Debug)]
+struct Versioned {
+    snapshot: RwLock<Snapshot>,
+    version: AtomicU64,
+}
 
 impl<T> PerJob<T> {
     /// The value of a job.
@@ -131,6 +140,7 @@ impl ServerView {
             unreadable: None,
             up: false,
             running: None,
+            waiting: None,
             queued: Vec::new(),
             paused: None,
             next: PerJob::default(),
@@ -147,23 +157,35 @@ impl Shared {
         configured_at: DateTime<Utc>,
     ) -> Self {
         let servers = servers.into_iter().map(ServerView::new).collect();
-        Self(Arc::new(RwLock::new(Snapshot {
-            configured_at,
-            configuration_error: None,
-            loaded: false,
-            draining: false,
-            servers,
-        })))
+        Self(Arc::new(Versioned {
+            snapshot: RwLock::new(Snapshot {
+                configured_at,
+                configuration_error: None,
+                loaded: false,
+                draining: false,
+                servers,
+            }),
+            version: AtomicU64::new(0),
+        }))
     }
 
     /// Looks at the snapshot. Nothing in it is ever half written, so a panicked writer does not matter.
     pub fn read<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        let snapshot = self.0.snapshot.read();
+        look(&snapshot.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the snapshot.
     pub fn write(&self, change: impl FnOnce(&mut Snapshot)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        let snapshot = self.0.snapshot.write();
+        change(&mut snapshot.unwrap_or_else(PoisonError::into_inner));
+        // Counted afterwards: who sees the new number sees the change too.
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts the changes: as long as it stays, so does the snapshot, but for the progress of running jobs.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Changes what is known about one server; nothing where a reload has taken it out.
@@ -179,11 +201,9 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn update_nth(&self, place: usize, change: impl FnOnce(&mut ServerView)) {
         self.write(|snapshot| {
-            snapshot
-                .servers
-                .get_mut(place)
-                .map(change)
-                .unwrap_or_default();
+            if let Some(view) = snapshot.servers.get_mut(place) {
+                change(view);
+            }
         });
     }
 }

@@ -1,9 +1,11 @@
 //! Where backups live: a directory with archives, their manifests and the ledger.
 //!
 //! [`publish`] is the only place that makes backups appear, [`remove`] the only one that makes them disappear, [`lock`]
-//! keeps two writers apart, [`ledger`] appends, reads and checks the record, [`reports`] keeps what drills say, [`record`]
-//! writes the small files of both, [`space`] says how much room there is. This module names, lists and finds.
+//! keeps two writers apart, [`ledger`] appends, reads and checks the record, [`agenda`] remembers what was due, [`reports`]
+//! keeps what drills say, [`record`] writes the small files of both, [`space`] says how much room there is. This module
+//! names, lists and finds.
 
+pub mod agenda;
 pub mod ledger;
 pub mod lock;
 pub mod publish;

@@ -357,3 +357,40 @@ fn old_entries_without_a_report_still_read() {
         entry()
     );
 }
+
+#[test]
+fn an_agenda_and_a_pause_outlive_the_process() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let here = directory.path();
+    assert_eq!(agenda::read(here).expect("read"), None);
+    let lock = lock::take(here, "test").expect("lock");
+    let mut kept = crate::agenda::Agenda::default();
+    kept.format_version = crate::agenda::FORMAT_VERSION;
+    agenda::write(here, &kept, &lock).expect("write");
+    assert_eq!(agenda::read(here).expect("read"), Some(kept));
+    let pause = agenda::KeptPause {
+        reason: "moves".into(),
+        since: DateTime::UNIX_EPOCH,
+        until: None,
+        configured: false,
+    };
+    agenda::write_pause(here, &pause).expect("write");
+    assert_eq!(agenda::read_pause(here).expect("read"), Some(pause));
+    assert_eq!(names(here), [agenda::PAUSE_FILE_NAME, agenda::FILE_NAME]);
+    for text in ["{\"format_version\": 99}", "", "[]", "{"] {
+        fs::write(here.join(agenda::FILE_NAME), text).expect("write");
+        let error = agenda::read(here).expect_err(text).sentence();
+        assert!(error.contains("remove it"), "{error}");
+    }
+}
+
+#[test]
+fn who_holds_the_lock_is_named() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let _held = lock::take(directory.path(), "verify").expect("lock");
+    let error = lock::take(directory.path(), "backup")
+        .expect_err("held")
+        .sentence();
+    let me = format!("(verify of process {} on ", std::process::id());
+    assert!(error.contains(&me), "{error}");
+}

@@ -6,6 +6,7 @@
 mod digest;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::archive::reader::Summary;
 use crate::catalog::builder::{Builder, STATEMENT_LIMIT};
 use crate::catalog::diff::{self, ObjectKind};
 use crate::catalog::{Catalog, DumpKind};
+use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::finding::{Finding, FindingKind, Findings, Level};
 use crate::ledger::Job;
@@ -65,15 +67,26 @@ pub struct Checked {
     pub manifest: Option<Manifest>,
 }
 
-/// Checks one backup and records that in the ledger of `directory`, if it lies there.
+/// How long a check that was told to end may take; a thread that does not listen is left to itself.
+const LISTENING: Duration = Duration::from_secs(10);
+
+/// Checks one backup within `limit` and records that in the ledger of the server's directory, if it lies there. `due` is
+/// when the schedule asked for it.
 pub async fn run(
     archive: &Path,
-    server: &str,
-    directory: &Path,
+    server: &Server,
+    limit: Option<Duration>,
+    due: Option<DateTime<Utc>>,
     progress: &Progress,
 ) -> Result<Checked> {
-    let mut attempt = Attempt::begin(Job::Verify, server, ledger_directory(archive, directory))?;
-    let result = check(archive, progress).await;
+    let directory = ledger_directory(archive, &server.directory);
+    let mut attempt = Attempt::begin(Job::Verify, &server.name, directory)?;
+    attempt.was_due(due);
+    progress.belongs_to(attempt.job_id());
+    let result = match limit {
+        Some(limit) => check_within(archive, limit, progress).await,
+        None => check(archive, progress).await,
+    };
     let finished_at = result
         .as_ref()
         .ok()
@@ -99,6 +112,20 @@ impl std::ops::Deref for Judged {
     fn deref(&self) -> &Checked {
         &self.checked
     }
+}
+
+async fn check_within(archive: &Path, limit: Duration, progress: &Progress) -> Result<Judged> {
+    let part = progress.part();
+    let mut work = std::pin::pin!(check(archive, &part));
+    if let Ok(result) = tokio::time::timeout(limit, &mut work).await {
+        return result;
+    }
+    part.cancel();
+    let _ = tokio::time::timeout(LISTENING, work).await;
+    progress.check()?;
+    let what = format!("verify {}: the time for it was up", archive.display());
+    Err(Failure::new(FailureKind::Timeout, what)
+        .remedy("look at the volume, or give it more with verify.timeout"))
 }
 
 /// Checks one backup; no ledger entry.

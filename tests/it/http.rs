@@ -1,105 +1,16 @@
 //! The sidecar as Prometheus and Kubernetes see it: what the disk says is there from the first scrape, a restart changes
 //! nothing, and it ends when it is told to.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::support::place::Place;
-use crate::support::program::{Running, all_gone, ends_within, pgvigil};
-use crate::support::{config, programs, sample, wait_until};
+use crate::support::program::{all_gone, pgvigil};
+use crate::support::sidecar::Sidecar;
+use crate::support::{config, programs, sample};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A sidecar at work.
-struct Sidecar {
-    child: Child,
-    address: SocketAddr,
-}
-
-/// An answer: status, content type, body.
-struct Answer {
-    status: u16,
-    content_type: String,
-    body: String,
-}
-
-impl Sidecar {
-    fn start(place: &Place, config: &Path) -> Self {
-        let command = pgvigil(place)
-            .env("PGVIGIL_LOG_LEVEL", "info")
-            .args(["serve", "--config"])
-            .about(config);
-        let (child, stderr) = Running::stderr_of(command);
-        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        let address = lines
-            .by_ref()
-            .find_map(|line| {
-                let word = line.split("address=").nth(1)?;
-                word.split_whitespace().next()?.parse().ok()
-            })
-            .expect("a line of the log with address=");
-        // Read to the end, or the sidecar waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        let sidecar = Self { child, address };
-        wait_until("it is ready", 30 * SECOND, || {
-            sidecar.get("/-/ready").status == 200
-        });
-        sidecar
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect_timeout(&self.address, 5 * SECOND).unwrap();
-        stream.set_read_timeout(Some(10 * SECOND)).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
-        let content_type = head
-            .lines()
-            .find_map(|line| {
-                let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("content-type").then_some(value)
-            })
-            .unwrap_or_default();
-        Answer {
-            status: head[9..12].parse().unwrap(),
-            content_type: content_type.to_owned(),
-            body: body.to_owned(),
-        }
-    }
-
-    fn metrics(&self) -> String {
-        let answer = self.get("/metrics");
-        assert_eq!(answer.status, 200);
-        answer.body
-    }
-
-    /// SIGTERM, as Kubernetes does it.
-    fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        let status = ends_within(&mut self.child, 5 * SECOND);
-        assert_eq!(status.code(), Some(0), "{status}");
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        // Only where a test has ended before it was stopped.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The value of a series by its name and labels.
 fn value(metrics: &str, series: &str) -> f64 {
@@ -266,8 +177,19 @@ fn pages_and_probes() {
     assert_eq!(page.status, 200);
     assert!(page.content_type.starts_with("text/html"));
     assert!(page.body.contains(config::NAME), "{}", page.body);
-    for path in ["/nothing", "/metrics/x", "/../etc/passwd", "/-/reload"] {
+    for path in ["/api/v1/status", "/api/v1/backups"] {
+        let json = sidecar.get(path);
+        assert_eq!(
+            (json.status, json.content_type.as_str()),
+            (200, "application/json")
+        );
+        assert!(json.body.contains(config::NAME), "{}", json.body);
+    }
+    for path in ["/nothing", "/metrics/x", "/../etc/passwd"] {
         assert_eq!(sidecar.get(path).status, 404, "{path}");
     }
+    assert_eq!(sidecar.get("/-/reload").status, 405);
+    // No token is configured, so nobody may act.
+    assert_eq!(sidecar.post("/-/reload", "any", "").status, 403);
     sidecar.stop();
 }

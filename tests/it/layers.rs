@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom to the top; a module may use any module of a layer below its own.
 const LAYERS: [&[&str]; 5] = [
     &[
+        "agenda",
         "catalog",
         "config",
         "error",
@@ -31,6 +32,8 @@ const LAYERS: [&[&str]; 5] = [
 /// Edges inside of a layer. Jobs and reports are one layer, so no edge leads from one to the other but one of these.
 const INSIDE: &[(&str, &str)] = &[
     // The pure modules.
+    ("agenda", "ledger"),
+    ("agenda", "schedule"),
     ("catalog", "finding"),
     ("catalog", "sql"),
     ("config", "error"),

@@ -18,6 +18,7 @@ mod drill_scope;
 mod extract;
 mod fence;
 mod http;
+mod http_load;
 mod layers;
 mod objects;
 mod prune;

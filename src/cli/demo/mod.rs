@@ -96,7 +96,11 @@ fn server(args: &Args, source: &Scratch, directory: &Path) -> Server {
 /// Backup, verify, drill, and what came of it.
 async fn show(server: &Server, json: bool) -> Verb {
     let progress = &Progress::default();
-    let taken = terminal::watch(progress, backup::run(server, progress)).await?;
+    let taken = terminal::watch(
+        progress,
+        backup::run(server, backup::Occasion::default(), progress),
+    )
+    .await?;
     let manifest = &taken.manifest;
     let rate = manifest.archive.uncompressed_bytes as f64 / manifest.duration_seconds.max(0.001);
     say(
@@ -112,7 +116,7 @@ async fn show(server: &Server, json: bool) -> Verb {
     let progress = &Progress::default();
     let checked = terminal::watch(
         progress,
-        verify::run(&taken.path, SERVER, &server.directory, progress),
+        verify::run(&taken.path, server, None, None, progress),
     )
     .await?;
     if let Some(fault) = verify::fault(&checked.report) {
@@ -197,7 +201,7 @@ async fn serve(server: Server, listen: SocketAddr) -> Verb {
         // The address is in the log too.
         let _ = terminal::print(&text);
     };
-    daemon::serve(config, Arc::new(Jobs), Stop::on_signals()?, say)
+    daemon::serve(config, None, Arc::new(Jobs), Stop::on_signals()?, say)
         .await
         .map_err(|error: Failure| match error.kind() {
             FailureKind::Io => error.remedy("choose another address with --listen").into(),

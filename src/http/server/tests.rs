@@ -1,215 +1,154 @@
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::status::Shared;
-use crate::status::tests::{at, config};
+use crate::http::tests::{Reply, Served};
 
-struct Served {
-    address: SocketAddr,
-    shared: Shared,
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+
+async fn with_places(capacity: usize) -> Served {
+    let directory = tempfile::tempdir().expect("a directory");
+    Served::with(directory, None, move |listener, app, stop| {
+        serve_up_to(capacity, listener, app, stop)
+    })
+    .await
 }
 
-async fn served() -> Served {
-    let shared = Shared::new(config(&["a"]).servers.into_iter().map(Arc::new), at(0, 0));
-    shared.write(|snapshot| snapshot.loaded = true);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, App::new(shared.clone()), stop.clone()));
-    Served {
-        address,
-        shared,
-        stop,
-        task,
-    }
-}
-
-impl Served {
-    /// Sends bytes as they are and reads until the server closes.
-    async fn raw(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.address)
-            .await
-            .expect("a connection");
-        stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.expect("an answer");
-        String::from_utf8(answer).expect("text")
-    }
-
-    async fn ask(&self, method: &str, path: &str) -> String {
-        self.raw(&format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        ))
-        .await
-    }
-}
-
-#[track_caller]
-fn begins(answer: &str, status: u16) {
-    assert!(
-        answer.starts_with(&format!("HTTP/1.1 {status} ")),
-        "wanted {status}: {answer}"
-    );
-}
-
-#[tokio::test]
-async fn routes_answer_with_type_and_care() {
-    let served = served().await;
-    for (path, content_type) in [
-        ("/", "text/html; charset=utf-8"),
-        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
-        ("/livez", "text/plain"),
-        ("/-/healthy", "text/plain"),
-    ] {
-        let answer = served.ask("GET", path).await;
-        begins(&answer, 200);
-        for header in [
-            format!("content-type: {content_type}"),
-            "cache-control: no-store".into(),
-            "x-content-type-options: nosniff".into(),
-        ] {
-            assert!(answer.contains(&header), "{path} lacks {header}: {answer}");
+/// Sends a request and reads the begin of its answer; the connection stays.
+async fn livez(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(LIVEZ).await?;
+    let mut answer = vec![0; 1_024];
+    let mut length = 0;
+    while !answer[..length].ends_with(b"healthy\n") {
+        let read = stream.read(&mut answer[length..]).await?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
+        length += read;
     }
-    let page = served.ask("GET", "/").await;
-    assert!(
-        page.contains("content-security-policy: default-src 'none'; style-src 'unsafe-inline'"),
-        "{page}"
-    );
-    let accept = "GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n";
-    assert!(served.raw(accept).await.contains("version=0.0.4"));
+    Ok(())
 }
 
-#[tokio::test]
-async fn other_paths_methods_and_bodies_are_refused() {
-    let served = served().await;
-    begins(&served.ask("GET", "/metricsx").await, 404);
-    begins(&served.ask("POST", "/none").await, 404);
-    let answer = served.ask("POST", "/metrics").await;
-    begins(&answer, 405);
-    assert!(answer.contains("allow: GET, HEAD"), "{answer}");
-    begins(
-        &served
-            .raw("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-            .await,
-        400,
-    );
-    begins(
-        &served
-            .raw("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-            .await,
-        400,
-    );
-    let long = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
-        "x".repeat(HEADER_BYTES)
-    );
-    begins(&served.raw(&long).await, 431);
-}
-
-#[tokio::test]
-async fn head_has_the_headers_and_no_body() {
-    let served = served().await;
-    let answer = served.ask("HEAD", "/metrics").await;
-    begins(&answer, 200);
-    assert!(
-        answer.contains("content-length: ") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
-}
-
-#[tokio::test]
-async fn ready_flips() {
-    let served = served().await;
-    begins(&served.ask("GET", "/-/ready").await, 200);
-    served.shared.write(|snapshot| snapshot.loaded = false);
-    begins(&served.ask("GET", "/readyz").await, 503);
-    begins(&served.ask("GET", "/metrics").await, 503);
-    begins(&served.ask("GET", "/livez").await, 200);
-    served
-        .shared
-        .write(|snapshot| (snapshot.loaded, snapshot.draining) = (true, true));
-    begins(&served.ask("GET", "/-/ready").await, 503);
-    begins(&served.ask("GET", "/metrics").await, 200);
+/// Whether the server has closed a connection, soon.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut byte)).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
 }
 
 #[tokio::test]
 async fn a_slow_head_is_cut_off() {
-    let served = served().await;
+    let served = Served::start().await;
     let started = Instant::now();
-    let mut stream = TcpStream::connect(served.address)
-        .await
-        .expect("a connection");
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost:")
-        .await
-        .expect("sent");
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let took = started.elapsed();
-    assert!(
-        took >= HEADER_TIMEOUT - Duration::from_secs(1) && took < HEADER_TIMEOUT * 3,
-        "{took:?}"
-    );
+    let slow = async |before: bool| {
+        let mut stream = served.connect().await;
+        if before {
+            livez(&mut stream).await.expect("an answer");
+        }
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost:")
+            .await
+            .expect("sent");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        started.elapsed()
+    };
+    for took in [tokio::join!(slow(false), slow(true))]
+        .map(|(a, b)| [a, b])
+        .concat()
+    {
+        assert!(
+            took >= HEADER_TIMEOUT - Duration::from_secs(1) && took < HEADER_TIMEOUT * 3,
+            "{took:?}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_are_refused_and_places_come_back() {
-    let served = served().await;
+async fn an_idle_connection_is_used_again_after_a_while() {
+    let served = Served::start().await;
+    let mut stream = served.connect().await;
+    livez(&mut stream).await.expect("an answer");
+    // Longer than a head may take.
+    tokio::time::sleep(HEADER_TIMEOUT + Duration::from_millis(500)).await;
+    livez(&mut stream).await.expect("another answer");
+}
+
+#[tokio::test]
+async fn who_has_waited_longest_makes_room() {
+    let served = with_places(8).await;
     let mut held = Vec::new();
-    for _ in 0..CONNECTIONS {
-        held.push(
-            TcpStream::connect(served.address)
-                .await
-                .expect("a connection"),
-        );
+    for _ in 0..8 {
+        held.push(served.connect().await);
     }
-    // Connections are accepted in order, so this one comes after all that are held.
-    let mut over = TcpStream::connect(served.address)
+    // The oldest has just been answered, so it is not the one that has waited longest.
+    livez(&mut held[0]).await.expect("an answer");
+    let mut slow = served.connect().await;
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost:")
         .await
-        .expect("a connection");
-    let mut answer = String::new();
-    over.read_to_string(&mut answer).await.expect("an answer");
-    begins(&answer, 503);
-    drop(held);
-    let deadline = Instant::now() + Duration::from_secs(10);
+        .expect("sent");
+    assert!(is_closed(&mut held[1]).await);
+    livez(&mut held[0]).await.expect("an answer");
+    livez(&mut held[2]).await.expect("an answer");
+    for _ in 0..50 {
+        let mut stream = served.connect().await;
+        livez(&mut stream).await.expect("everyone gets in");
+        held.push(stream);
+    }
+    assert!(is_closed(&mut slow).await, "bytes of a head are no request");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_not_held_for_ever_nor_dropped_at_once() {
+    let served = with_places(1).await;
+    // More than the kernel takes off our hands.
+    let mut loaded = crate::status::tests::morning();
+    let one = loaded.backups[0].clone();
+    loaded.backups = vec![one; 60_000];
+    let status = crate::status::ServerStatus::new(&loaded);
+    served.shared.update_nth(0, |view| view.status = status);
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let mut stream = socket.connect(served.address).await.expect("connected");
+    stream
+        .write_all(b"GET /api/v1/backups HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = Instant::now();
+    let mut other = served.connect().await;
+    let mut answer = Vec::new();
+    other.read_to_end(&mut answer).await.expect("an answer");
+    assert_eq!(Reply::parse(&answer).status, 503, "the only place is taken");
     loop {
-        let mut stream = TcpStream::connect(served.address)
-            .await
-            .expect("a connection");
-        let _ = stream
-            .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        if answer.starts_with(b"HTTP/1.1 200 ") {
+        let mut stream = served.connect().await;
+        if livez(&mut stream).await.is_ok() {
             break;
         }
-        assert!(Instant::now() < deadline, "no place came back");
-        tokio::task::yield_now().await;
+        assert!(started.elapsed() < TAKING * 2, "the place never came back");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    assert!(started.elapsed() > TAKING / 2, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
 async fn stopping_closes_idle_connections_and_the_port() {
-    let served = served().await;
-    let mut idle = TcpStream::connect(served.address)
-        .await
-        .expect("a connection");
-    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("sent");
-    let mut first = [0; 12];
-    idle.read_exact(&mut first).await.expect("an answer");
+    let served = Served::start().await;
+    let mut idle = served.connect().await;
+    livez(&mut idle).await.expect("an answer");
     served.stop.cancel();
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.expect("closed");
     served.task.await.expect("ended");
     assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+#[test]
+fn half_of_the_files_are_for_others() {
+    assert_eq!(capacity(u64::MAX), CONNECTIONS);
+    assert_eq!(capacity(1_024), 512);
+    assert_eq!(capacity(0), 1);
+    let raised = raise_open_files();
+    assert_eq!(Some(raised), getrlimit(Resource::Nofile).current);
 }

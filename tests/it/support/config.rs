@@ -41,3 +41,23 @@ http: {{ listen: '127.0.0.1:0' }}
     std::fs::write(&path, text).unwrap();
     path
 }
+
+/// The same without a server to reach; `http` is more of that section.
+pub(crate) fn write_alone(place: &Place, http: &str) -> PathBuf {
+    let path = place.join("pgvigil.yaml");
+    let text = format!(
+        "servers:
+  - name: {NAME}
+    connection: {{ host: '{}' }}
+    directory: '{}'
+    backup: {{ schedule: never }}
+    verify: {{ schedule: never }}
+    drill: {{ schedule: never }}
+http: {{ listen: '127.0.0.1:0'{http} }}
+",
+        place.tmp().display(),
+        place.backups().display(),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}

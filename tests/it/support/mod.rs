@@ -9,6 +9,7 @@ pub(crate) mod programs;
 pub(crate) mod random;
 pub(crate) mod sample;
 pub(crate) mod server;
+pub(crate) mod sidecar;
 
 use std::time::{Duration, Instant};
 

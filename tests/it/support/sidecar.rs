@@ -1,0 +1,124 @@
+//! `pgvigil serve` as a child, and what it answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::place::Place;
+use super::program::{Running, ends_within, pgvigil};
+use super::wait_until;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A sidecar at work.
+pub(crate) struct Sidecar {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+/// An answer: status, content type, body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+impl Sidecar {
+    pub(crate) fn start(place: &Place, config: &Path) -> Self {
+        let command = pgvigil(place)
+            .env("PGVIGIL_LOG_LEVEL", "info")
+            .args(["serve", "--config"])
+            .about(config);
+        let (child, stderr) = Running::stderr_of(command);
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let address = lines
+            .by_ref()
+            .find_map(|line| {
+                let word = line.split("address=").nth(1)?;
+                word.split_whitespace().next()?.parse().ok()
+            })
+            .expect("a line of the log with address=");
+        // Read to the end, or the sidecar waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        let sidecar = Self { child, address };
+        wait_until("it is ready", 30 * SECOND, || {
+            sidecar.get("/-/ready").status == 200
+        });
+        sidecar
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "", "")
+    }
+
+    /// Asks for something with a token; the body is JSON.
+    pub(crate) fn post(&self, path: &str, token: &str, body: &str) -> Answer {
+        let headers = format!(
+            "Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        self.ask("POST", path, &headers, body)
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect_timeout(&self.address, 5 * SECOND).unwrap();
+        stream.set_read_timeout(Some(10 * SECOND)).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+            self.address
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+        let content_type = head
+            .lines()
+            .find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-type").then_some(value)
+            })
+            .unwrap_or_default();
+        Answer {
+            status: head[9..12].parse().unwrap(),
+            content_type: content_type.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// A number of KiB that the kernel keeps of the process: `VmRSS`, `VmHWM`.
+    pub(crate) fn memory_kib(&self, what: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let mut lines = status.lines().map(|line| line.split_whitespace());
+        let mut line = lines
+            .find(|line| line.clone().next() == Some(what))
+            .unwrap();
+        line.nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200);
+        answer.body
+    }
+
+    /// SIGTERM, as Kubernetes does it.
+    pub(crate) fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = ends_within(&mut self.child, 5 * SECOND);
+        assert_eq!(status.code(), Some(0), "{status}");
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // Only where a test has ended before it was stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
