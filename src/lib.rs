@@ -21,12 +21,13 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup observe verify restore drill recorder  |  status metrics http      jobs  |  reports
+//! backup observe verify restore drill prune recorder  |  status metrics http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger outcome finding schedule agenda wildcard config error   pure: no files, no clock
+//! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
-//! and restore, and whoever observes uses verify. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
+//! and restore, whoever observes uses verify, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use`
+//! lines and fails on any other edge.
 //!
 //! # Where to look
 //! | question | open |
@@ -44,6 +45,9 @@
 //! | why did a job run, or not? | [`agenda`] |
 //! | what may a check expect? | [`config::expect`] |
 //! | what does an exit code or `reason` mean? | [`error::FailureKind::policy`] |
+//! | will the next one fit, and when will none? | [`forecast`] |
+//! | which backup stays, which goes, and why? | [`retention`] |
+//! | what removes files, and which never? | [`prune`], [`store::remove`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
@@ -58,6 +62,7 @@ pub mod daemon;
 pub mod drill;
 pub mod error;
 pub mod finding;
+pub mod forecast;
 pub mod http;
 pub mod ledger;
 pub mod manifest;
@@ -65,8 +70,10 @@ pub mod metrics;
 pub mod observe;
 pub mod outcome;
 pub mod pg;
+pub mod prune;
 pub mod recorder;
 pub mod restore;
+pub mod retention;
 pub mod schedule;
 pub mod sql;
 pub mod status;

@@ -5,6 +5,7 @@
 //! [`Shared`] is where the daemon writes and the reports read.
 
 pub mod control;
+mod outlook;
 mod verdict;
 mod view;
 
@@ -17,6 +18,7 @@ use crate::ledger::{Entry, Job, JobResult, Phase};
 use crate::manifest::Manifest;
 
 pub use crate::store::space::Space;
+pub use outlook::Outlook;
 pub use verdict::{Level, Verdict, verdict};
 pub use view::{Paused, PerJob, Running, ServerView, Shared, Snapshot};
 
@@ -27,6 +29,8 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
     /// The backups kept, in any order.
     pub backups: Vec<BackupSummary>,
+    /// What is to be expected.
+    pub outlook: Outlook,
 }
 
 /// What reports need to know of one kept backup; the catalog itself would fill the memory.
@@ -105,6 +109,10 @@ pub struct ServerStatus {
     pub oldest_at: Option<DateTime<Utc>>,
     /// Kept backups whose last verification failed.
     pub corrupt: u64,
+    /// Backups removed, in the ledger.
+    pub pruned: u64,
+    /// What is to be expected.
+    pub outlook: Outlook,
     /// The last thing that did not pass, unless the same job has passed since.
     pub problem: Option<Problem>,
 }
@@ -257,7 +265,10 @@ impl History {
 impl ServerStatus {
     /// Counts what was found on disk.
     pub fn new(loaded: &Loaded) -> Self {
-        let mut status = Self::default();
+        let mut status = Self {
+            outlook: loaded.outlook,
+            ..Self::default()
+        };
         let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut found: HashMap<&str, JobResult> = HashMap::new();
@@ -333,6 +344,9 @@ impl ServerStatus {
             Job::Drill => &mut self.drill,
         };
         history.count(entry);
+        if let Some(facts) = &entry.pruned {
+            self.pruned += facts.removed.len() as u64;
+        }
         if let (Job::Drill, Some(facts)) = (entry.job, &entry.drill) {
             self.last_drill = DrillStatus {
                 tables: facts.tables,

@@ -2,16 +2,18 @@
 //!
 //! 1. the directory is locked, and what a killed run left there is swept;
 //! 2. the server says its version and what it holds; a pg_dumpall that is not older is found;
-//! 3. pg_dumpall's output streams once through the scanner and the compressor into a hidden file ([`pipeline`]);
-//! 4. the child is judged: exit status 0, nothing else;
-//! 5. the text is judged: end markers of every database and of the cluster, nothing open;
-//! 6. the catalog is judged: every database, table and other object that the server held before and after is in the dump;
-//! 7. only then are archive and manifest published.
+//! 3. there is room for a backup as large as is to be expected, if need be after a prune ([`room`]);
+//! 4. pg_dumpall's output streams once through the scanner and the compressor into a hidden file ([`pipeline`]);
+//! 5. the child is judged: exit status 0, nothing else;
+//! 6. the text is judged: end markers of every database and of the cluster, nothing open;
+//! 7. the catalog is judged: every database, table and other object that the server held before and after is in the dump;
+//! 8. only then are archive and manifest published.
 //!
 //! Whatever fails, nothing is published, nothing partial stays, and the error says which of these it was.
 
 mod locks;
 mod pipeline;
+mod room;
 pub mod safety;
 
 use std::fs::File;
@@ -77,6 +79,7 @@ pub async fn run(server: &Server, occasion: Occasion, progress: &Progress) -> Re
     let result = work.instrument(attempt.span()).await;
     if let Ok(report) = &result {
         attempt.about(&report.path, Some(report.manifest.finished_at));
+        attempt.is_large(room::sizes(&report.manifest));
     }
     attempt.end(result.as_ref().err());
     result
@@ -100,6 +103,7 @@ async fn attempted(
     let target = Target::resolve(&server.connection)?.called(sessions(attempt));
     let before = within(deadline, progress, live::look(&target)).await?;
     let binaries = find_dumpall(&before, server).await?;
+    room::make(server, before.bytes(), &lock, progress).await?;
     let name = unused_name(server, &lock).await?;
     let (pending, file) = publish::begin(&server.directory, &name, &lock)?;
 

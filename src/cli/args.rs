@@ -209,6 +209,12 @@ pub(super) enum Command {
     },
     /// Restore onto a server: everything, one database, or tables. Shows a plan first; acts with --yes, or when asked.
     Restore(Restore),
+    /// Remove the backups that the configuration no longer wants, and say of each why it stays or goes.
+    Prune {
+        /// Say what would be removed, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Check the configuration and the surroundings.
     Check,
     /// The record of everything that was attempted.

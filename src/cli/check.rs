@@ -6,9 +6,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::args::Args;
+use super::serve::Jobs;
 use super::{Verb, blocking, context, ended, render, terminal};
 use crate::config::{self, ScratchServer, Server};
+use crate::daemon::Runner as _;
 use crate::error::{Failure, FailureKind, Result};
+use crate::forecast;
 use crate::pg::binaries;
 use crate::pg::connect::Target;
 use crate::pg::fence;
@@ -27,9 +30,6 @@ struct Item {
     #[serde(skip)]
     failure: Option<Failure>,
 }
-
-/// Room that the next backup should find: the last one's size, and a fifth more.
-const ROOM: (u64, u64) = (6, 5);
 
 pub(super) async fn run(args: &Args) -> Verb {
     let mut items = Vec::new();
@@ -251,35 +251,34 @@ fn writable(directory: &Path) -> Result<String> {
     Ok(format!("{} can be written to", directory.display()))
 }
 
+/// Whether the next backup will fit, and when one no longer will.
 fn room(server: &Server) -> Result<String> {
-    let directory = &server.directory;
-    let space = store::space::of(directory).map_err(|error| {
-        Failure::io(
-            format!("ask for the free space of {}", directory.display()),
-            error,
-        )
+    let directory = server.directory.display();
+    let space = Jobs.space(server, None).ok_or_else(|| {
+        let what = format!("ask for the free space of {directory}");
+        Failure::new(FailureKind::Directory, what).remedy("create it, and make it readable")
     })?;
-    let Some(last) = store::archives(server)?.pop() else {
-        return Ok(format!(
-            "{} free; no backup yet to compare with",
-            render::bytes(space.available_bytes)
-        ));
+    let outlook = Jobs.load(server)?.outlook;
+    let free = render::bytes(space.available_bytes);
+    let Some(predicted) = outlook.predicted_bytes else {
+        return Ok(format!("{free} free; no backup yet to compare with"));
     };
-    let wanted = last.bytes / ROOM.1 * ROOM.0;
-    if space.available_bytes < wanted {
+    let next = render::bytes(predicted);
+    if space.available_bytes < forecast::room_for(predicted) {
         let what = format!(
-            "find room for the next backup in {}: {} free, the last one has {}",
-            directory.display(),
-            render::bytes(space.available_bytes),
-            render::bytes(last.bytes)
+            "find room for the next backup in {directory}: {free} free, it will have about {next}"
         );
         return Err(Failure::new(FailureKind::NoSpace, what)
             .remedy("free space on the volume, or make it larger"));
     }
+    let full = outlook.full_at.map_or_else(String::new, |at| {
+        format!(
+            "; at the present pace one will no longer fit on {}",
+            at.format("%Y-%m-%d")
+        )
+    });
     Ok(format!(
-        "{} free, the last backup has {}",
-        render::bytes(space.available_bytes),
-        render::bytes(last.bytes)
+        "{free} free, the next backup will have about {next}{full}"
     ))
 }
 

@@ -160,7 +160,7 @@ fn from_environment(args: &Args) -> Result<Server> {
     ))
 }
 
-/// A server with every default and no schedules.
+/// A server with every default and no schedules, of which nothing is removed.
 pub(super) fn unconfigured(
     name: &str,
     connection: Connection,
@@ -175,7 +175,7 @@ pub(super) fn unconfigured(
         paused: None,
         volume: crate::config::Volume::default(),
         backup: crate::config::Backup::default(),
-        retention: Retention::default(),
+        retention: Retention::ALL,
         verify: Verify::default(),
         drill: Drill::default(),
         objectives: Objectives::default(),

@@ -36,6 +36,7 @@ pub(super) async fn run(
     table: Option<&str>,
 ) -> Verb {
     let (_, path) = context::backup(args, backup)?;
+    let _held = store::remove::hold(&path);
     let manifest = store::current_manifest(&path)?;
     let indexed = manifest.as_ref().is_some_and(Manifest::is_ours);
     let catalog = match manifest {

@@ -184,7 +184,7 @@ fn attempts_text(attempts: &[Entry]) -> String {
         "ENDED",
         "JOB",
         "BACKUP",
-        "COMPARED OR RESTORED",
+        "COMPARED, RESTORED OR REMOVED",
         "TOOK",
         "RESULT",
         "REASON",
@@ -226,7 +226,14 @@ fn cells(entry: &Entry) -> Vec<String> {
         let into = format!("into {}: {}", facts.target, facts.restored.join(", "));
         render::plain(&into)
     });
-    let compared = restored.unwrap_or(compared);
+    let removed = entry.pruned.as_ref().map(|facts| {
+        format!(
+            "removed {}, {}",
+            render::plural(facts.removed.len() as u64, "backup"),
+            render::bytes(facts.bytes)
+        )
+    });
+    let compared = restored.or(removed).unwrap_or(compared);
     vec![
         time(entry.finished_at),
         if entry.observed {

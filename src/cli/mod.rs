@@ -14,6 +14,7 @@ mod inspect;
 mod ledger;
 mod list;
 mod log;
+mod prune;
 mod render;
 mod restore;
 mod serve;
@@ -136,6 +137,7 @@ async fn dispatch(args: &Args) -> Verb {
             table,
         } => extract::run(args, backup, database.as_deref(), table.as_deref()).await,
         Command::Restore(wanted) => Box::pin(restore::run(args, wanted)).await,
+        Command::Prune { dry_run } => prune::run(args, *dry_run).await,
         Command::Check => check::run(args).await,
         Command::Ledger { command } => ledger::run(args, command),
         Command::Demo { once, listen } => demo::run(args, *once, *listen).await,

@@ -41,6 +41,7 @@ pub(super) async fn run(args: &Args, wanted: &Restore) -> Verb {
         tracing::warn!("{warning}");
     }
     let (server, path) = context::backup(args, &wanted.backup)?;
+    let _held = store::remove::hold(&path);
     let progress = Progress::default();
     let checked = terminal::watch(&progress, check(&path, wanted.dry_run, &progress)).await?;
     let begun = Begun {

@@ -1,6 +1,5 @@
 //! `pgvigil serve`, and what the daemon calls to have work done.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +16,12 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
-use crate::status::{BackupSummary, Loaded};
+use crate::status::{BackupSummary, Loaded, Outlook};
 use crate::store::BackupFile;
 use crate::store::agenda::KeptPause;
 use crate::store::lock::{self, Lock};
 use crate::store::space::{self, Space};
-use crate::{backup, drill, recorder, store, verify};
+use crate::{backup, drill, prune, recorder, store, verify};
 
 /// How long a server may take to answer that it is there.
 const PROBE: Duration = Duration::from_secs(3);
@@ -62,7 +61,7 @@ impl Runner for Jobs {
                 }
                 Job::Verify => verify_all(&server, work.due, &progress).await,
                 Job::Drill => drill_latest(&server, work.due, &progress).await,
-                Job::Prune => Ok(()),
+                Job::Prune => prune::after_backup(&server, &work.lock, &progress).await,
                 Job::Restore => Err(Failure::new(FailureKind::Usage, "restore on a schedule")),
             }
         }
@@ -102,7 +101,12 @@ impl Runner for Jobs {
         }
         let mut entries = store::ledger::read(&server.directory)?;
         recorder::add_unwritten(&server.directory, &mut entries);
-        Ok(Loaded { entries, backups })
+        let space = self.space(server, None).unwrap_or_default();
+        Ok(Loaded {
+            outlook: Outlook::new(server, &entries, &backups, &space, Utc::now()),
+            entries,
+            backups,
+        })
     }
 
     fn probe(&self, server: Arc<Server>) -> BoxFuture<'static, bool> {
@@ -123,8 +127,15 @@ impl Runner for Jobs {
         .boxed()
     }
 
-    fn space(&self, directory: &Path) -> Option<Space> {
-        space::of(directory).ok()
+    fn space(&self, server: &Server, known: Option<u64>) -> Option<Space> {
+        let directory = &server.directory;
+        let mut space = space::of(directory).ok()?;
+        space.requested_bytes = server.volume.requested.unwrap_or_default();
+        space.directory_bytes = match known {
+            Some(bytes) => bytes,
+            None => space::directory_bytes(directory).ok()?,
+        };
+        Some(space)
     }
 }
 

@@ -346,6 +346,19 @@ impl Server {
     }
 }
 
+impl Retention {
+    /// Where nobody has said what to keep: nothing goes.
+    pub const ALL: Self = Self {
+        keep_days: u32::MAX,
+        keep_min: 1,
+        keep_daily: 0,
+        keep_weekly: 0,
+        keep_monthly: 0,
+        keep_yearly: 0,
+        adopt: false,
+    };
+}
+
 impl std::fmt::Display for Retention {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

@@ -26,7 +26,7 @@ mod tasks;
 mod watch;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -102,8 +102,9 @@ pub trait Runner: Send + Sync + 'static {
     /// Whether PostgreSQL answers; bounded in time.
     fn probe(&self, server: Arc<config::Server>) -> BoxFuture<'static, bool>;
 
-    /// Space on the volume of a directory.
-    fn space(&self, directory: &Path) -> Option<Space>;
+    /// Space on the volume of a server's directory. What the directory takes is summed up where it is not `known`, which
+    /// is work that grows with it. May block.
+    fn space(&self, server: &config::Server, known: Option<u64>) -> Option<Space>;
 }
 
 /// What all tasks share.

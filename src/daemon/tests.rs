@@ -190,12 +190,13 @@ impl Runner for FakeRunner {
         Box::pin(async { true })
     }
 
-    fn space(&self, _: &Path) -> Option<Space> {
+    fn space(&self, _: &config::Server, _: Option<u64>) -> Option<Space> {
         Some(Space {
             size_bytes: 100,
             available_bytes: 25,
             used_bytes: 75,
             files_free: 9,
+            ..Space::default()
         })
     }
 }
@@ -448,7 +449,7 @@ impl Runner for Crowd {
         Box::pin(std::future::pending())
     }
 
-    fn space(&self, _: &Path) -> Option<Space> {
+    fn space(&self, _: &config::Server, _: Option<u64>) -> Option<Space> {
         None
     }
 }

@@ -3,7 +3,7 @@
 //! Looked at here, so that a scrape never waits for a network or for a file system that hangs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use super::desk::Desk;
@@ -18,6 +18,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the file system is asked.
 const SPACE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often at the most the files in a directory are summed up.
+const WALK_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps `up` fresh until the drain.
 pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
@@ -42,13 +45,20 @@ pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
 
 /// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
 pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
+    let mut walked: Option<(Instant, u64)> = None;
     while !desk.is_retired() {
-        let (runner, directory) = (Arc::clone(&context.runner), desk.config().directory.clone());
-        let asked = blocking(move || runner.space(&directory));
+        let known = walked
+            .filter(|(at, _)| at.elapsed() < WALK_EVERY)
+            .map(|(_, bytes)| bytes);
+        let (runner, server) = (Arc::clone(&context.runner), desk.config());
+        let asked = blocking(move || runner.space(&server, known));
         let Some(space) = context.before_drain(asked).await else {
             return Ok(());
         };
         if let Some(space) = space {
+            if known.is_none() {
+                walked = Some((Instant::now(), space.directory_bytes));
+            }
             context.shared.update(id, |view| view.space = space);
         }
         let Some(()) = context.pause(SPACE_EVERY).await else {

@@ -40,7 +40,7 @@ use crate::pg::version::Version;
 use crate::recorder::{Attempt, ledger_directory};
 use crate::restore::cluster::{self, Job as Restoring, Only};
 use crate::restore::given::Given;
-use crate::store::reports;
+use crate::store::{remove, reports};
 use crate::verify::{self, Checked};
 pub use on_server::sweep;
 use place::Place;
@@ -67,6 +67,7 @@ pub async fn run(
 ) -> (Report, Option<Failure>) {
     let mut report = Report::new(archive, server, &options.scope);
     let directory = ledger_directory(archive, &server.directory);
+    let _held = remove::hold(archive);
     let mut attempt = match Attempt::begin(Job::Drill, &server.name, directory) {
         Ok(attempt) => attempt,
         Err(error) => return (report, Some(error)),

@@ -197,6 +197,37 @@ pub(super) fn kept(out: &mut Families, view: &ServerView) {
         name,
         oldest,
     );
+    let outlook = &status.outlook;
+    out.gauge(
+        "pgvigil_backup_predicted_size_bytes",
+        "Size that the next backup is expected to have at the most, with a margin of a tenth; 0: unknown.",
+        name,
+        number(outlook.predicted_bytes.unwrap_or_default()),
+    );
+    out.gauge(
+        "pgvigil_backup_median_size_bytes",
+        "Median size of the last 7 whole backups before the newest; 0: unknown.",
+        name,
+        number(outlook.usual_bytes.unwrap_or_default()),
+    );
+    out.gauge(
+        "pgvigil_prune_last_success_timestamp_seconds",
+        "When backups that are no longer wanted were last removed; 0: never.",
+        name,
+        seconds(status.prune.last_success),
+    );
+    out.gauge(
+        "pgvigil_prune_last_failure_timestamp_seconds",
+        "When a backup that is no longer wanted could last not be removed; 0: never.",
+        name,
+        seconds(status.prune.last_not_passed()),
+    );
+    out.counter(
+        "pgvigil_pruned_backups_total",
+        "Backups removed because they were no longer wanted.",
+        name,
+        number(status.pruned),
+    );
     for database in status.newest.iter().flat_map(|newest| &newest.databases) {
         let labels: &[(&str, &str)] =
             &[("server", &view.config.name), ("database", &database.name)];

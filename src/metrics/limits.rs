@@ -1,7 +1,7 @@
 //! What is said about the volume, and what the numbers should be.
 
 use super::families::Families;
-use super::number;
+use super::{number, seconds};
 use crate::status::ServerView;
 
 pub(super) fn volume(out: &mut Families, view: &ServerView) {
@@ -26,8 +26,26 @@ pub(super) fn volume(out: &mut Families, view: &ServerView) {
         number(space.used_bytes),
     );
     out.gauge(
+        "pgvigil_volume_requested_bytes",
+        "What the claim for the volume asked for; 0: not stated.",
+        name,
+        number(space.requested_bytes),
+    );
+    out.gauge(
+        "pgvigil_backup_directory_size_bytes",
+        "What the directory of the backups takes, with all that is in it.",
+        name,
+        number(space.directory_bytes),
+    );
+    out.gauge(
+        "pgvigil_volume_full_timestamp_seconds",
+        "When a backup will no longer fit, at the present pace; 0: not foreseen.",
+        name,
+        seconds(view.status.outlook.full_at),
+    );
+    out.gauge(
         "pgvigil_volume_fill_ratio",
-        "How full the volume is.",
+        "How full the volume is: the worse of what the file system says and of the directory's share in the claim.",
         name,
         space.fill_ratio(),
     );

@@ -50,6 +50,18 @@ fn every_series_exists_from_the_start() {
         &text,
         "pgvigil_drill_phase_duration_seconds{server=\"a\",phase=\"restore\"} 0",
     );
+    for name in [
+        "volume_requested_bytes",
+        "backup_directory_size_bytes",
+        "volume_full_timestamp_seconds",
+        "backup_predicted_size_bytes",
+        "backup_median_size_bytes",
+        "prune_last_success_timestamp_seconds",
+        "prune_last_failure_timestamp_seconds",
+        "pruned_backups_total",
+    ] {
+        has(&text, &format!("pgvigil_{name}{{server=\"b\"}} 0"));
+    }
     has(&text, "pgvigil_backup_age_seconds{server=\"a\"} inf");
     has(
         &text,
@@ -107,6 +119,7 @@ fn a_morning_is_told() {
             available_bytes: 25,
             used_bytes: 75,
             files_free: 9,
+            ..Space::default()
         };
     });
     let text = render(&shared);
@@ -174,6 +187,56 @@ fn a_morning_is_told() {
         &text,
         &format!("pgvigil_ledger_first_entry_timestamp_seconds{{server=\"a\"}} {first}"),
     );
+}
+
+#[test]
+fn what_is_to_be_expected_is_told() {
+    let shared = shared(&["a"]);
+    let mut loaded = morning();
+    let mut removed = crate::status::tests::entry(
+        Job::Prune,
+        crate::ledger::JobResult::Passed,
+        at(6, 30),
+        None,
+    );
+    removed.pruned = Some(crate::ledger::PruneFacts {
+        removed: vec!["x".to_owned(), "y".to_owned()],
+        ..Default::default()
+    });
+    loaded.entries.push(removed);
+    loaded.outlook = crate::status::Outlook {
+        predicted_bytes: Some(1_100),
+        usual_bytes: Some(900),
+        full_at: Some(at(23, 0)),
+    };
+    shared.update_nth(0, |view| {
+        view.status = ServerStatus::new(&loaded);
+        view.space = Space {
+            size_bytes: 1_000,
+            available_bytes: 900,
+            used_bytes: 100,
+            requested_bytes: 100,
+            directory_bytes: 90,
+            ..Space::default()
+        };
+    });
+    let text = render(&shared);
+    for (name, value) in [
+        ("volume_requested_bytes", 100),
+        ("backup_directory_size_bytes", 90),
+        ("volume_full_timestamp_seconds", at(23, 0).timestamp()),
+        ("backup_predicted_size_bytes", 1_100),
+        ("backup_median_size_bytes", 900),
+        (
+            "prune_last_success_timestamp_seconds",
+            at(6, 30).timestamp(),
+        ),
+        ("prune_last_failure_timestamp_seconds", 0),
+        ("pruned_backups_total", 2),
+    ] {
+        has(&text, &format!("pgvigil_{name}{{server=\"a\"}} {value}"));
+    }
+    has(&text, "pgvigil_volume_fill_ratio{server=\"a\"} 0.9");
 }
 
 #[test]

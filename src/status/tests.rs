@@ -101,6 +101,7 @@ pub(crate) fn morning() -> Loaded {
             backup("old", at(1, 0)),
             BackupSummary::foreign("by-hand", at(4, 0), 500),
         ],
+        outlook: Outlook::default(),
     }
 }
 
@@ -159,7 +160,7 @@ fn a_problem_is_over_when_the_same_job_passes() {
     let status = |entries: &[Entry]| {
         ServerStatus::new(&Loaded {
             entries: entries.to_vec(),
-            backups: Vec::new(),
+            ..Loaded::default()
         })
     };
     assert!(status(&entries).problem.is_some());
@@ -168,15 +169,22 @@ fn a_problem_is_over_when_the_same_job_passes() {
 }
 
 #[test]
-fn fill_ratio_is_that_of_df() {
-    let space = Space {
-        size_bytes: 100,
-        available_bytes: 15,
-        used_bytes: 45,
-        files_free: 1,
+fn what_was_removed_is_counted_and_a_failed_removal_is_no_failed_backup() {
+    let removed = |result, count: usize| {
+        let mut entry = entry(Job::Prune, result, at(6, 0), None);
+        entry.pruned = Some(crate::ledger::PruneFacts {
+            removed: vec!["x".to_owned(); count],
+            ..Default::default()
+        });
+        entry
     };
-    assert_eq!(space.fill_ratio(), 0.75);
-    assert_eq!(Space::default().fill_ratio(), 0.0);
+    let mut loaded = morning();
+    loaded.entries.push(removed(JobResult::Passed, 2));
+    loaded.entries.push(removed(JobResult::Error, 3));
+    let status = ServerStatus::new(&loaded);
+    assert_eq!((status.pruned, status.prune.attempts), (5, 2));
+    assert_eq!(status.prune.last_success, Some(at(6, 0)));
+    assert_eq!(status.backup.last_not_passed(), Some(at(2, 0)));
 }
 
 #[test]

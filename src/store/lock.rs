@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{SubsecRound as _, Utc};
@@ -23,10 +24,10 @@ const HOLDER_LIMIT: usize = 512;
 /// How often a held lock is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Held until dropped.
-#[derive(Debug)]
+/// Held until it and its clones are dropped: work on another thread has a clone, and so holds it to its own end.
+#[derive(Clone, Debug)]
 pub struct Lock {
-    _directory: File,
+    _directory: Arc<File>,
 }
 
 /// Takes the directory's lock for some work ("backup"), or says who else has it.
@@ -50,7 +51,9 @@ pub fn take(directory: &Path, work: &str) -> Result<Lock> {
         Ok(()) => {
             // For people only; without it the lock holds all the same.
             let _ = fsetxattr(&file, HOLDER, me(work).as_bytes(), XattrFlags::empty());
-            Ok(Lock { _directory: file })
+            Ok(Lock {
+                _directory: Arc::new(file),
+            })
         }
         Err(Errno::WOULDBLOCK) => Err(Failure::new(
             FailureKind::Busy,

@@ -1,9 +1,9 @@
 //! Where backups live: a directory with archives, their manifests and the ledger.
 //!
-//! [`publish`] is the only place that makes backups appear, [`found`] keeps manifests beside those of others, [`lock`] keeps
-//! two writers apart, [`ledger`] appends, reads and checks the record, [`agenda`] remembers what was due, [`reports`] keeps
-//! what drills say, [`record`] writes the small files of all of them, [`space`] asks the file system how much room there is.
-//! This module names, lists and finds.
+//! [`publish`] is the only place that makes backups appear, [`remove`] the only one that makes them disappear, [`found`]
+//! keeps manifests beside those of others, [`lock`] keeps two writers apart, [`ledger`] appends, reads and checks the
+//! record, [`agenda`] remembers what was due, [`reports`] keeps what drills say, [`record`] writes the small files of all of
+//! them, [`space`] says how much room there is. This module names, lists and finds.
 
 pub mod agenda;
 pub mod found;
@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod lock;
 pub mod publish;
 mod record;
+pub mod remove;
 pub mod reports;
 pub mod space;
 
@@ -72,6 +73,11 @@ pub fn time_in_name(name: &str) -> Option<DateTime<Utc>> {
     NaiveDateTime::parse_from_str(name, NAME_FORMAT)
         .ok()
         .map(|time| time.and_utc())
+}
+
+/// Whether this is the name of an archive of ours, to the letter.
+pub fn is_archive_name(name: &str) -> bool {
+    time_in_name(name).is_some_and(|time| archive_name(time) == name)
 }
 
 /// The manifest's path beside an archive.

@@ -10,16 +10,33 @@ pub(crate) const NAME: &str = "sample";
 
 /// Writes it into a place; `timeout` is how long a backup may take.
 pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str) -> PathBuf {
-    write_backup(
-        place,
-        server,
-        pg_bin,
-        &format!("schedule: never, timeout: {timeout}"),
-    )
+    with_policy(place, server, pg_bin, &format!("timeout: {timeout}"), "")
 }
 
 /// The same; `backup` is all that is said of backups.
 pub(crate) fn write_backup(place: &Place, server: &Server, pg_bin: &Path, backup: &str) -> PathBuf {
+    write_sections(place, server, pg_bin, backup, "")
+}
+
+/// Writes it into a place, with more about its backups and what is kept of them.
+pub(crate) fn with_policy(
+    place: &Place,
+    server: &Server,
+    pg_bin: &Path,
+    backup: &str,
+    retention: &str,
+) -> PathBuf {
+    let backup = format!("schedule: never, {backup}");
+    write_sections(place, server, pg_bin, &backup, retention)
+}
+
+fn write_sections(
+    place: &Place,
+    server: &Server,
+    pg_bin: &Path,
+    backup: &str,
+    retention: &str,
+) -> PathBuf {
     let path = place.join("pgvigil.yaml");
     let text = format!(
         "servers:
@@ -28,6 +45,7 @@ pub(crate) fn write_backup(place: &Place, server: &Server, pg_bin: &Path, backup
     directory: '{}'
     pg_bin: '{}'
     backup: {{ {backup} }}
+    retention: {{ {retention} }}
     verify: {{ schedule: never }}
     drill: {{ schedule: never }}
 http: {{ listen: '127.0.0.1:0' }}

@@ -1,8 +1,10 @@
 //! A small sample with everything that has broken backups before, on one server per version, and one backup of it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use chrono::{DateTime, Utc};
 
 use super::place::Place;
 use super::program::pgvigil;
@@ -64,6 +66,23 @@ impl Backup {
             archive: fs::read(&path).unwrap(),
             manifest: fs::read(format!("{}.manifest.json", path.display())).unwrap(),
         }
+    }
+
+    /// Puts it into a directory as one that was begun at that time.
+    pub(crate) fn put_as(&self, directory: &Path, begun: DateTime<Utc>) -> PathBuf {
+        let name = begun
+            .format("postgresql_backup_%Y%m%d_%H%M%S.sql.gz")
+            .to_string();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&self.manifest).unwrap();
+        manifest["archive"]["file_name"] = name.clone().into();
+        for key in ["started_at", "finished_at"] {
+            manifest[key] = begun.to_rfc3339().into();
+        }
+        let path = directory.join(name);
+        fs::write(&path, &self.archive).unwrap();
+        let text = serde_json::to_string_pretty(&manifest).unwrap();
+        fs::write(format!("{}.manifest.json", path.display()), text).unwrap();
+        path
     }
 
     /// Puts it into a place's backup directory.
