@@ -50,6 +50,9 @@
 //! | what removes files, and which never? | [`prune`], [`store::remove`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
+//! | what does a dump wait for? | [`pg::lock_waits`] |
+//! | how is a configuration refused? | [`config::raw`] and its `refusal` |
+//! | what is in a line of the log? | `cli::log`, [`recorder`] |
 //! | which metric means what? | [`metrics`] |
 
 pub mod agenda;
