@@ -21,7 +21,7 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup verify restore drill recorder  |  status metrics http      jobs  |  reports
+//! backup verify restore drill recorder  |  status metrics web http  jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
 //! sql catalog manifest ledger outcome finding schedule agenda config error   pure: no files, no clock
 //! ```
@@ -46,6 +46,7 @@
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
 //! | which metric means what? | [`metrics`] |
+//! | who may talk to the server? | [`web`] |
 
 pub mod agenda;
 pub mod archive;
@@ -70,3 +71,4 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod verify;
+pub mod web;

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 5] = [
     ],
     &["archive", "pg", "store"],
     &[
-        "backup", "drill", "recorder", "restore", "verify", "http", "metrics", "status",
+        "backup", "drill", "recorder", "restore", "verify", "http", "metrics", "status", "web",
     ],
     &["daemon"],
     &["cli"],
@@ -41,6 +41,7 @@ const INSIDE: &[(&str, &str)] = &[
     // The reports.
     ("http", "metrics"),
     ("http", "status"),
+    ("http", "web"),
     ("metrics", "status"),
 ];
 

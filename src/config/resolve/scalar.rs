@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::config::raw::Text;
+use crate::config::document::{Resolved, Section, Text};
 use crate::config::{Schedule, SslMode, units};
 
 /// The word for no schedule.
@@ -23,65 +23,6 @@ const SIZE_FORM: &str = "write it as 20Gi, 500Mi or a number of bytes";
 
 /// Longest server name; it becomes a label value and a part of file names.
 const NAME_LIMIT: usize = 63;
-
-/// Why a configuration is refused.
-pub(in crate::config) struct Problem {
-    pub(in crate::config) line: u64,
-    pub(in crate::config) key: String,
-    pub(in crate::config) what: String,
-    pub(in crate::config) remedy: String,
-}
-
-/// What resolving gives.
-pub(super) type Resolved<T> = std::result::Result<T, Problem>;
-
-/// A mapping's path in the document, `servers[0].backup`, and its line where known.
-pub(super) struct Section {
-    pub(super) path: String,
-    pub(super) line: u64,
-}
-
-impl Section {
-    pub(super) fn inner(&self, key: &str) -> Self {
-        Self {
-            path: format!("{}.{key}", self.path),
-            line: self.line,
-        }
-    }
-
-    pub(super) fn problem(
-        &self,
-        key: &str,
-        line: u64,
-        what: impl Into<String>,
-        remedy: &str,
-    ) -> Problem {
-        let key = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
-        Problem {
-            line,
-            key,
-            what: what.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    pub(super) fn missing(&self, key: &str, remedy: &str) -> Problem {
-        self.problem(key, self.line, "missing", remedy)
-    }
-
-    pub(super) fn bad(&self, key: &str, typed: &Text, what: &str, remedy: &str) -> Problem {
-        self.problem(
-            key,
-            typed.referenced.line(),
-            format!("\"{}\": {what}", typed.value.escape_debug()),
-            remedy,
-        )
-    }
-}
 
 pub(super) fn filled(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
     if typed.value.trim().is_empty() || typed.value.contains('\0') {
