@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 
 use super::settings::Secret;
 
-/// Costs that bcrypt has.
-const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
+/// Costs of hashes that are taken: bcrypt's lowest, and the one where a comparison takes half a minute. Up to 31 there are,
+/// which is days.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=18;
 
 /// Right passwords that are remembered. Each user has one, or a few that differ behind bcrypt's 72 bytes.
 const REMEMBERED: usize = 100;
@@ -45,7 +46,7 @@ pub(super) struct Passwords {
     turn: Arc<Semaphore>,
 }
 
-/// Whether a text is a bcrypt hash.
+/// Whether a text is a bcrypt hash that can be compared with in time.
 pub(super) fn is_hash(text: &str) -> bool {
     cost(text).is_some_and(|cost| COSTS.contains(&cost))
 }

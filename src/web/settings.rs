@@ -224,7 +224,7 @@ fn users(raw: &BTreeMap<String, Text>) -> Resolved<BTreeMap<String, Secret>> {
         // The value is not repeated: it may be the password itself.
         if !password::is_hash(&typed.value) {
             let remedy = "make one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'";
-            return Err(refused("not a bcrypt hash", remedy));
+            return Err(refused("not a bcrypt hash of cost 4 to 18", remedy));
         }
         users.insert(name.clone(), Secret(typed.value.clone()));
     }

@@ -14,7 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use super::client::Clients;
 use super::settings::{Pem, Source, Tls};
 use crate::config::document::{Problem, Resolved, SIZE_LIMIT};
-use crate::error::Cause;
+
+/// What is wrong with a certificate that is none; the library calls it a peer's.
+const UNREADABLE: &str = "a certificate in it cannot be read";
 
 /// What answers handshakes and judges clients.
 pub(super) struct Gate {
@@ -33,8 +35,6 @@ impl Gate {
             ..ring::default_provider()
         });
         let ours = ours(tls, &provider)?;
-        let certificate = &tls.certificate;
-        let unusable = |cause: Cause| certificate.problem(&cause, "see the cause");
         let authorities = tls.authorities.as_ref().map(authorities).transpose()?;
         let clients = Clients::new(
             tls.wanted,
@@ -42,10 +42,16 @@ impl Gate {
             tls.allowed_names.clone(),
             &provider,
         )
-        .map_err(unusable)?;
+        .map_err(|cause| {
+            let named = tls.authorities.as_ref().unwrap_or(&tls.certificate);
+            named.problem(&cause, "give the authority's own certificate")
+        })?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&tls.versions)
-            .map_err(|error| unusable(error.into()))?;
+            .map_err(|error| {
+                let remedy = "allow more versions, cipher suites or curves";
+                tls.certificate.problem(&error, remedy)
+            })?;
         let builder = match clients.asking(&provider) {
             Some(asking) => builder.with_client_cert_verifier(asking),
             None => builder.with_no_client_auth(),
@@ -103,11 +109,20 @@ impl Pem {
         let text = self.read()?;
         let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<_, _>>()
-            .map_err(|error| self.problem(&error, remedy))?;
+            .map_err(|error| self.problem(&broken(&error), remedy))?;
         if found.is_empty() {
             return Err(self.problem(&"there is no certificate in it", remedy));
         }
         Ok(found)
+    }
+}
+
+/// What is wrong with a PEM text.
+fn broken(error: &pem::Error) -> String {
+    match error {
+        // The library prints the marker as numbers.
+        pem::Error::MissingSectionEnd { .. } => "it ends in the middle".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -116,7 +131,7 @@ fn ours(tls: &Tls, provider: &CryptoProvider) -> Resolved<CertifiedKey> {
     let remedy = "give the key as PEM, and not encrypted: -----BEGIN PRIVATE KEY-----";
     let key = PrivateKeyDer::from_pem_slice(&tls.key.read()?).map_err(|error| match error {
         pem::Error::NoItemsFound => tls.key.problem(&"there is no private key in it", remedy),
-        other => tls.key.problem(&other, remedy),
+        other => tls.key.problem(&broken(&other), remedy),
     })?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => tls.key.problem(
@@ -125,7 +140,7 @@ fn ours(tls: &Tls, provider: &CryptoProvider) -> Resolved<CertifiedKey> {
         ),
         rustls::Error::InvalidCertificate(_) => tls
             .certificate
-            .problem(&error, "give a certificate that is whole"),
+            .problem(&UNREADABLE, "give a certificate that is whole"),
         other => tls
             .key
             .problem(&other, "use an RSA, P-256, P-384 or Ed25519 key"),
@@ -137,7 +152,7 @@ fn authorities(pem: &Pem) -> Resolved<RootCertStore> {
     for certificate in pem.certificates()? {
         store
             .add(certificate)
-            .map_err(|error| pem.problem(&error, "give the authority's own certificate"))?;
+            .map_err(|_| pem.problem(&UNREADABLE, "give the authority's own certificate"))?;
     }
     Ok(store)
 }
