@@ -22,14 +22,15 @@ mod settings;
 mod tls;
 mod words;
 
+use std::convert::Infallible;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use hyper::{Method, StatusCode};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,14 +38,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::error::Result;
-use force::Watched;
+use force::{InForce, Watched};
 use password::Login;
 
 /// Paths that everyone may ask for.
 pub const PROBES: [&str; 5] = ["/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz"];
-
-/// Below this path jobs are asked for, with a token.
-const ACTIONS: &str = "/api/";
 
 /// How long a handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,7 +61,7 @@ const LINGER: (u64, Duration) = (16 << 10, Duration::from_secs(1));
 
 /// The rules for one server. Clones share them.
 #[derive(Clone, Default)]
-pub struct Web(Option<Arc<Watched>>);
+pub struct Web(Arc<RwLock<Option<Arc<Watched>>>>);
 
 /// A connection, with TLS or without.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -78,12 +76,12 @@ pub struct Peer {
 /// What of a request matters here.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Its method.
-    pub method: &'a Method,
     /// Its path, without the query.
     pub path: &'a str,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// Whether it asks for what only a bearer token gives, and whoever serves it will check that.
+    pub needs_token: bool,
 }
 
 /// Why a request is not served: the answer to it.
@@ -105,18 +103,34 @@ impl Web {
 
     /// The rules of a file; what is wrong with it, or with what it names, is an error. Blocks.
     pub fn read(path: &Path) -> Result<Self> {
-        Ok(Self(Some(Arc::new(Watched::read(path)?))))
+        let watched = Arc::new(Watched::read(path)?);
+        Ok(Self(Arc::new(RwLock::new(Some(watched)))))
+    }
+
+    /// Puts other rules in force, also on connections that are open.
+    pub fn replace(&self, other: &Self) {
+        let other = other.watched();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+
+    fn watched(&self) -> Option<Arc<Watched>> {
+        let watched = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        watched.clone()
+    }
+
+    fn force(&self) -> Option<Arc<InForce>> {
+        self.watched().map(|watched| watched.force())
     }
 
     /// Reads the file again whenever it, or what it names, has changed. Never ends.
-    pub async fn watch(&self) {
-        let Some(watched) = &self.0 else {
-            return std::future::pending().await;
-        };
+    pub async fn watch(&self) -> Infallible {
         let mut seen = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            let (watched, before) = (Arc::clone(watched), seen.take());
+            let before = seen.take();
+            let Some(watched) = self.watched() else {
+                continue;
+            };
             seen = tokio::task::spawn_blocking(move || watched.look(before))
                 .await
                 .unwrap_or_default();
@@ -125,12 +139,12 @@ impl Web {
 
     /// Why the file as it is now is not in force, if so.
     pub fn problem(&self) -> Option<String> {
-        self.0.as_ref().and_then(|watched| watched.problem())
+        self.watched().and_then(|watched| watched.problem())
     }
 
     /// Makes a connection ready for HTTP; `None` where nothing comes of it, which is the client's own affair.
     pub async fn accept(&self, stream: TcpStream) -> Option<(Stream, Peer)> {
-        let force = self.0.as_ref().map(|watched| watched.force());
+        let force = self.force();
         let Some(gate) = force.as_ref().and_then(|force| force.gate.as_ref()) else {
             return Some((Either::Left(stream), Peer::default()));
         };
@@ -164,13 +178,12 @@ impl Web {
 
     /// Decides whether a request is served.
     pub async fn admit(&self, asked: Asked<'_>, peer: &Peer) -> std::result::Result<(), Refusal> {
-        let Some(watched) = &self.0 else {
+        let Some(force) = self.force() else {
             return Ok(());
         };
         if PROBES.contains(&asked.path) {
             return Ok(());
         }
-        let force = watched.force();
         if let Some(bucket) = &force.bucket
             && let Err(wait) = bucket.take(Instant::now())
         {
@@ -202,8 +215,8 @@ impl Web {
 
     /// Adds the configured headers to an answer, in place of its own.
     pub fn dress(&self, headers: &mut HeaderMap) {
-        if let Some(watched) = &self.0 {
-            for (name, value) in &watched.force().headers {
+        if let Some(force) = self.force() {
+            for (name, value) in &force.headers {
                 headers.insert(name, value.clone());
             }
         }
@@ -217,7 +230,7 @@ impl Asked<'_> {
             let scheme = value.as_bytes().get(..7);
             scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
         });
-        token && self.method == Method::POST && self.path.starts_with(ACTIONS)
+        self.needs_token && token
     }
 }
 

@@ -1,10 +1,13 @@
 //! The rules in front of a small HTTP server, with real handshakes.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a broken expectation of a test is to end it"
+)]
 
 pub(super) mod certificates;
 mod reload;
 mod serving;
 
-use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -103,7 +106,9 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (watched, accepting) = (web.clone(), web.clone());
-        let watch = tokio::spawn(async move { watched.watch().await });
+        let watch = tokio::spawn(async move {
+            watched.watch().await;
+        });
         let accept = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -133,9 +138,9 @@ async fn connection(stream: TcpStream, web: Web) {
         let (web, peer) = (web.clone(), peer.clone());
         async move {
             let asked = Asked {
-                method: request.method(),
                 path: request.uri().path(),
                 headers: request.headers(),
+                needs_token: request.method() == hyper::Method::POST,
             };
             let mut answer = match web.admit(asked, &peer).await {
                 Ok(()) => Response::new(Full::new(Bytes::from_static(b"served\n"))),

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::unwrap_used,
+    reason = "a broken expectation of a test is to end it"
+)]
+
 use super::*;
 use crate::web::force::Watched;
 use crate::web::tests::certificates::Authority;
