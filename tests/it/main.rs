@@ -28,3 +28,4 @@ mod support;
 mod surroundings;
 mod unsafe_dumps;
 mod verify_damage;
+mod web_config;
