@@ -310,7 +310,7 @@ fn a_web_configuration_that_comes_later_is_used_without_a_restart() {
 }
 
 #[test]
-fn a_wrong_file_keeps_it_from_starting() {
+fn a_wrong_file_keeps_it_from_starting_and_check_names_it() {
     let place = Place::new();
     let config = write_config(&place, "tls_server_config:\n  min_version: TLS11\n");
     let done = pgvigil(&place)
@@ -326,4 +326,18 @@ fn a_wrong_file_keeps_it_from_starting() {
     ] {
         assert!(sentence.contains(part), "{sentence}");
     }
+    let check = pgvigil(&place)
+        .args(["check", "--config"])
+        .about(&config)
+        .run()
+        .exits(2);
+    let line = check
+        .stdout
+        .lines()
+        .find(|line| line.contains("web configuration"));
+    assert!(
+        line.is_some_and(|line| line.contains("tls_server_config.min_version")),
+        "{}",
+        check.stdout
+    );
 }
