@@ -21,7 +21,7 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup observe verify restore drill prune recorder  |  status metrics http      jobs  |  reports
+//! backup observe verify restore drill prune recorder  |  status metrics web http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
 //! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard config error   pure: no files, no clock
 //! ```
@@ -54,6 +54,7 @@
 //! | how is a configuration refused? | [`config::raw`] and its `refusal` |
 //! | what is in a line of the log? | `cli::log`, [`recorder`] |
 //! | which metric means what? | [`metrics`] |
+//! | who may talk to the server? | [`web`] |
 
 pub mod agenda;
 pub mod archive;
@@ -82,4 +83,5 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod verify;
+pub mod web;
 pub mod wildcard;

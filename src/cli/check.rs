@@ -1,7 +1,7 @@
 //! `pgvigil check`: configuration and surroundings, before the night.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use crate::pg::live;
 use crate::pg::version::Version;
 use crate::restore::given;
 use crate::store;
+use crate::web::Web;
 
 /// One thing looked at.
 #[derive(Serialize)]
@@ -51,6 +52,9 @@ pub(super) async fn run(args: &Args) -> Verb {
         for note in config::notes(&config) {
             items.push(good("", "note", note));
         }
+        if let Some(path) = config.http.web_config_file {
+            items.push(web_configuration(path).await);
+        }
     }
     for server in context::servers(args)? {
         look(&server, &mut items).await;
@@ -74,16 +78,27 @@ fn good(server: &str, what: &'static str, detail: String) -> Item {
 }
 
 fn judged(server: &Server, what: &'static str, result: Result<String>) -> Item {
+    judged_of(&server.name, what, result)
+}
+
+fn judged_of(server: &str, what: &'static str, result: Result<String>) -> Item {
     match result {
-        Ok(detail) => good(&server.name, what, detail),
+        Ok(detail) => good(server, what, detail),
         Err(failure) => Item {
-            server: server.name.clone(),
+            server: server.to_owned(),
             what,
             good: false,
             detail: failure.sentence(),
             failure: Some(failure),
         },
     }
+}
+
+/// The rules of the HTTP server, with the certificates and keys that they name.
+async fn web_configuration(path: PathBuf) -> Item {
+    let named = path.display().to_string();
+    let read = blocking(move || Web::read(&path).map(drop)).await;
+    judged_of("", "web configuration", read.map(|()| named))
 }
 
 async fn look(server: &Server, items: &mut Vec<Item>) {

@@ -3,6 +3,7 @@
 //! What was typed is another type ([`raw`]); this one is what the rest of the program sees. Secrets are named, not held:
 //! a password is read from its file or variable when a connection is made, so that a rotated one is used at once.
 
+pub(crate) mod document;
 pub mod expect;
 pub mod raw;
 mod resolve;

@@ -3,23 +3,22 @@
 //! This module knows keys; `resolve` knows defaults and limits. Scalars stay text until then, so that each is refused in
 //! the same words, with its line and key.
 
-use std::fmt::Display;
-use std::io::Read;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_yaml::Spanned;
 
-use self::refusal::document;
+use super::document::{Form, Text, given};
 use super::{Config, resolve};
-use crate::error::{Failure, FailureKind, Result};
+use crate::error::Result;
 
-/// Largest file that is read; the longest sensible configuration is a few KiB.
-pub const SIZE_LIMIT: u64 = 1 << 20;
-
-/// A scalar as typed.
-pub(super) type Text = Spanned<String>;
+/// The words for this file.
+const FORM: Form = Form {
+    name: "configuration",
+    unreadable: "name a readable file with --config",
+    malformed: "README.md lists every key with its form",
+};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -288,39 +287,10 @@ pub(super) struct Objectives {
 
 /// Reads and resolves a configuration file.
 pub fn read(path: &Path) -> Result<Config> {
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Config,
-            format!("read configuration {}", path.display()),
-        )
-        .because(error)
-        .remedy("name a readable file with --config")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    // One byte more than the limit tells a file that is too large from one that just fits, whatever metadata says.
-    file.take(SIZE_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > SIZE_LIMIT {
-        let what = format!("the file is larger than {SIZE_LIMIT} bytes");
-        return Err(refused(path, &what).remedy("is this the right file?"));
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        let what = format!("line {line}: not a text in UTF-8");
-        refused(path, &what).remedy("save it in UTF-8; or is this not the right file?")
-    })?;
     // Two names of one directory on disk are one directory.
-    parse_with(text, path, &|directory| {
+    parse_with(&FORM.read(path)?, path, &|directory| {
         std::fs::canonicalize(directory).ok()
     })
-}
-
-fn refused(path: &Path, what: &dyn Display) -> Failure {
-    let what = format!("read configuration {}: {what}", path.display());
-    Failure::new(FailureKind::Config, what)
 }
 
 /// Resolves the text of a configuration file; `path` is its name in messages.
@@ -330,26 +300,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Config> {
 
 /// `real` gives the place that a directory's name leads to, where there is one.
 fn parse_with(text: &str, path: &Path, real: resolve::RealPath<'_>) -> Result<Config> {
-    let document = document(text).map_err(|problem| {
-        let failure = refused(path, &format_args!("{}{}", problem.place, problem.what));
-        failure.remedy(problem.remedy)
-    })?;
-    resolve::document(&document, real).map_err(|problem| {
-        let failure = refused(
-            path,
-            &format_args!("line {}, {}: {}", problem.line, problem.key, problem.what),
-        );
-        failure.remedy(problem.remedy)
-    })
+    let document: Document = FORM.parse(text, path)?;
+    resolve::document(&document, real).map_err(|problem| FORM.refused(problem, path))
 }
 
-/// A key that is there has a value: `null` is refused instead of meaning the default.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-mod refusal;
 #[cfg(test)]
 mod tests;

@@ -6,15 +6,16 @@ use serde_yaml::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::raw::{self, Text};
+use super::document::{Resolved, Section, Text};
+use super::raw;
 use super::{
     Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Mode,
     Objectives, Observe, PasswordSource, Pause, Retention, ScratchServer, Server, SslMode, Verify,
     Volume, WhenShort,
 };
 use scalar::{
-    Resolved, Section, absolute, address, duration, duration_or, file_pattern, filled, jitter,
-    moment, schedule, server_name, size, sslmode, timezone, truth, whole, whole_or,
+    absolute, address, duration, duration_or, file_pattern, filled, jitter, moment, schedule,
+    server_name, size, sslmode, timezone, truth, whole, whole_or,
 };
 
 /// When nothing is said: backups at night, verification when they are done, a drill a week. Apart, so that they do not

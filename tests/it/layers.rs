@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 5] = [
     &["archive", "pg", "store"],
     &[
         "backup", "drill", "observe", "prune", "recorder", "restore", "verify", "http", "metrics",
-        "status",
+        "status", "web",
     ],
     &["daemon"],
     &["cli"],
@@ -63,6 +63,7 @@ const INSIDE: &[(&str, &str)] = &[
     // The reports.
     ("http", "metrics"),
     ("http", "status"),
+    ("http", "web"),
     ("metrics", "status"),
 ];
 

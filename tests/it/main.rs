@@ -35,4 +35,5 @@ mod support;
 mod surroundings;
 mod unsafe_dumps;
 mod verify_damage;
+mod web_config;
 mod wrong_config;

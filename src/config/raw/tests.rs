@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{PasswordSource, SslMode, notes};
+use crate::error::FailureKind;
 
 /// The example of the README, whole.
 const EXAMPLE: &str = r#"

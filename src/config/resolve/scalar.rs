@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::config::raw::Text;
+use crate::config::document::{Resolved, Section, Text, shown};
 use crate::config::{Schedule, SslMode, units};
 
 /// The word for no schedule.
@@ -19,81 +19,10 @@ const LISTEN: &str = "0.0.0.0:9959";
 /// Longest jitter: two daily runs stay apart.
 const JITTER_LIMIT: Duration = Duration::from_secs(12 * 3600);
 
-/// Most characters of a value in a message.
-const LONGEST_SHOWN: usize = 80;
-
 const SIZE_FORM: &str = "write it as 20Gi, 500Mi or a number of bytes";
 
 /// Longest server name; it becomes a label value and a part of file names.
 const NAME_LIMIT: usize = 63;
-
-/// Why a configuration is refused.
-pub(in crate::config) struct Problem {
-    pub(in crate::config) line: u64,
-    pub(in crate::config) key: String,
-    pub(in crate::config) what: String,
-    pub(in crate::config) remedy: String,
-}
-
-/// What resolving gives.
-pub(super) type Resolved<T> = std::result::Result<T, Problem>;
-
-/// A mapping's path in the document, `servers[0].backup`, and its line where known.
-pub(super) struct Section {
-    pub(super) path: String,
-    pub(super) line: u64,
-}
-
-impl Section {
-    pub(super) fn inner(&self, key: &str) -> Self {
-        Self {
-            path: format!("{}.{key}", self.path),
-            line: self.line,
-        }
-    }
-
-    pub(super) fn problem(
-        &self,
-        key: &str,
-        line: u64,
-        what: impl Into<String>,
-        remedy: &str,
-    ) -> Problem {
-        let key = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
-        Problem {
-            line,
-            key,
-            what: what.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    pub(super) fn missing(&self, key: &str, remedy: &str) -> Problem {
-        self.problem(key, self.line, "missing", remedy)
-    }
-
-    pub(super) fn bad(&self, key: &str, typed: &Text, what: &str, remedy: &str) -> Problem {
-        self.problem(
-            key,
-            typed.referenced.line(),
-            format!("\"{}\": {what}", shown(&typed.value)),
-            remedy,
-        )
-    }
-}
-
-/// A value as messages quote it: no line has more than one line, and none is flooded.
-fn shown(value: &str) -> String {
-    let mut text: String = value.chars().take(LONGEST_SHOWN).collect();
-    if text.len() < value.len() {
-        text.push('…');
-    }
-    text.escape_debug().to_string()
-}
 
 pub(super) fn filled(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
     if typed.value.trim().is_empty() || typed.value.contains('\0') {

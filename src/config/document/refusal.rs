@@ -1,8 +1,7 @@
 //! Reads the YAML itself, within limits, and says in our words what it stumbles over: the line, the key, what to do.
 
+use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
-
-use super::Document;
 
 /// What a file may amount to when its aliases are followed: hundreds of servers with every key, and 20 MiB to hold.
 const MOST_NODES: usize = 20_000;
@@ -11,80 +10,78 @@ const MOST_SCALAR_BYTES: usize = 4 << 20;
 /// Most characters of the parser's message: it quotes keys, which may be of any length.
 const LONGEST: usize = 400;
 
-const KEYS: &str = "README.md lists every key with its form";
-
 /// The parser's words, ours where they say nothing to most people, and what to do.
-const WORDS: [(&str, Option<&str>, &str); 15] = [
-    ("unknown field", None, KEYS),
+const WORDS: [(&str, Option<&str>, Option<&str>); 15] = [
+    ("unknown field", None, None),
     (
         "duplicate mapping key",
         Some("{} is there twice"),
-        "keep one of them",
+        Some("keep one of them"),
     ),
     (
         "null is not allowed here",
         Some("it has no value"),
-        "give one, or leave the key out",
+        Some("give one, or leave the key out"),
     ),
     (
         "expected string scalar",
         Some("expected one value"),
-        "write one value behind the colon, in quotes where it begins with [ { * & or !",
+        Some("write one value behind the colon, in quotes where it begins with [ { * & or !"),
     ),
     (
         "expected mapping start",
         Some("expected keys with values"),
-        "write them as { key: value }, or indented on lines below; README.md lists every key",
+        Some("write them as { key: value }, or indented on lines below; README.md lists every key"),
     ),
     (
         "expected sequence start",
         Some("expected a list"),
-        "write it as [ … ], or with - on lines below",
+        Some("write it as [ … ], or with - on lines below"),
     ),
     (
         "reference to unknown value",
         Some("a value that begins with * is an alias in YAML, and this one names nothing"),
-        "put it into quotes",
+        Some("put it into quotes"),
     ),
     (
         "while scanning an anchor or alias",
         Some("a value that begins with * or & is no plain one in YAML"),
-        "put it into quotes",
+        Some("put it into quotes"),
     ),
     (
         "too large or too complex",
         Some("it holds too much, counting what its aliases (*) stand for"),
-        "write it without aliases; or is this not the right file?",
+        Some("write it without aliases; or is this not the right file?"),
     ),
     (
         "recursion limit exceeded",
         Some("it is nested too deeply"),
-        KEYS,
+        None,
     ),
     (
         "externally tagged enum",
         Some("none of its forms"),
-        "write embedded, { fence: required } or { server: { … } }",
+        Some("write embedded, { fence: required } or { server: { … } }"),
     ),
     (
         "unknown variant",
         None,
-        "for drill.scratch write embedded, { fence: required } or { server: { … } }",
+        Some("for drill.scratch write embedded, { fence: required } or { server: { … } }"),
     ),
     (
         "tagged scalar",
         Some("a tag (!) stands before the value"),
-        "leave the tag out",
+        Some("leave the tag out"),
     ),
     (
         "multiple found",
         Some("another YAML document begins"),
-        "keep one, without --- between",
+        Some("keep one, without --- between"),
     ),
     (
         "mapping values are not allowed",
         Some("a colon where no key can be"),
-        "check the indentation, and put values with a colon into quotes",
+        Some("check the indentation, and put values with a colon into quotes"),
     ),
 ];
 
@@ -93,11 +90,12 @@ pub(super) struct Refused {
     /// `line 4, servers[0].backup: `, as far as it is known.
     pub(super) place: String,
     pub(super) what: String,
-    pub(super) remedy: &'static str,
+    /// `None`: where the form of such files is described.
+    pub(super) remedy: Option<&'static str>,
 }
 
-/// The document, or why there is none.
-pub(super) fn document(text: &str) -> Result<Document, Refused> {
+/// What a text amounts to, or why it is refused.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refused> {
     let options = serde_yaml::options! {
         with_snippet: false,
         budget: serde_yaml::budget! {
@@ -107,7 +105,7 @@ pub(super) fn document(text: &str) -> Result<Document, Refused> {
     };
     let mut path = String::new();
     let read = serde_yaml::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        serde_path_to_error::deserialize::<_, Document>(deserializer).map_err(|error| {
+        serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|error| {
             path = keys(error.path());
             error.into_inner()
         })
@@ -121,7 +119,7 @@ fn refused(error: &serde_yaml::Error, path: &str, text: &str) -> Refused {
         return Refused {
             place: format!("line {tab}: "),
             what: "a tab in the indentation".to_owned(),
-            remedy: "indent with spaces",
+            remedy: Some("indent with spaces"),
         };
     }
     let message = error
@@ -151,7 +149,7 @@ fn refused(error: &serde_yaml::Error, path: &str, text: &str) -> Refused {
     Refused {
         place,
         what,
-        remedy: known.map_or(KEYS, |(.., remedy)| *remedy),
+        remedy: known.and_then(|(.., remedy)| *remedy),
     }
 }
 
