@@ -113,9 +113,18 @@ struct Line {
     begun: Vec<DateTime<Utc>>,
     /// To be tried again.
     retry: Option<Retry>,
-    /// Where the clock was set back to since the last run: what is on disk may not know.
+    /// The clock was set back, and is still behind where it was: what is on disk may not know.
     #[serde(skip)]
-    set_back_to: Option<DateTime<Utc>>,
+    set_back: Option<SetBack>,
+}
+
+/// The clock was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SetBack {
+    /// From where, as far as runs tell.
+    from: DateTime<Utc>,
+    /// To where.
+    to: DateTime<Utc>,
 }
 
 /// A due time that is to be run again.
@@ -198,11 +207,12 @@ impl Agenda {
             *self.line_mut(ended.job) = mine.line(ended.job).clone();
         }
         for job in SCHEDULED {
-            let set_back_to = mine.line(job).set_back_to;
+            let set_back = mine.line(job).set_back;
             let line = self.line_mut(job);
-            line.set_back_to = set_back_to;
-            line.settled_until =
-                set_back_to.map_or(line.settled_until, |at| line.settled_until.min(at));
+            line.set_back = set_back;
+            if let Some(set_back) = set_back {
+                line.settled_until = line.settled_until.min(set_back.to);
+            }
         }
     }
 
@@ -213,12 +223,25 @@ impl Agenda {
         Some(begun)
     }
 
-    /// What is due up to `until` is not run any more, because it fell into a pause.
-    pub fn skip(&mut self, until: DateTime<Utc>) {
+    /// What comes due from `since` until `until` is not run any more, because it falls into a pause. What was open before
+    /// stays open.
+    pub fn skip(&mut self, rules: &Rules, since: DateTime<Utc>, until: DateTime<Utc>) {
         for job in SCHEDULED {
+            let schedule = rules.of(job).and_then(|rule| rule.schedule.as_ref());
             let line = self.line_mut(job);
-            line.settled_until = line.settled_until.max(until);
-            line.retry = line.retry.filter(|retry| retry.at > until);
+            if until <= line.settled_until {
+                continue;
+            }
+            let open = schedule.and_then(|schedule| line.last_due(rules, job, schedule, since));
+            if let Some(at) = open {
+                line.retry = Some(Retry {
+                    at,
+                    attempts: 0,
+                    not_before: since,
+                });
+            }
+            line.retry = line.retry.filter(|retry| retry.at <= since);
+            line.settled_until = until;
         }
     }
 
@@ -239,7 +262,7 @@ impl Agenda {
     pub fn begin(&mut self, due: Due, now: DateTime<Utc>) {
         let line = self.line_mut(due.job);
         line.retry = None;
-        line.set_back_to = None;
+        line.set_back = None;
         line.settled_until = line.settled_until.max(due.at);
         if let Err(place) = line.begun.binary_search(&due.at) {
             line.begun.insert(place, due.at);
@@ -324,9 +347,13 @@ impl Agenda {
         let line = self.line_mut(job);
         // The clock was set back: what lies ahead of it is due again when it comes, but for what was run.
         if now < line.settled_until {
+            line.set_back = Some(SetBack {
+                from: line.settled_until,
+                to: now,
+            });
             line.settled_until = now;
-            line.set_back_to = Some(now);
         }
+        line.set_back = line.set_back.filter(|set_back| now < set_back.from);
         if let Some(at) = line.last_due(rules, job, schedule, now) {
             return Some(Due {
                 job,
@@ -364,8 +391,10 @@ impl Agenda {
 }
 
 impl Line {
+    /// Whether a due time was begun; one from before all that are remembered counts as that.
     fn has_begun(&self, at: DateTime<Utc>) -> bool {
-        self.begun.binary_search(&at).is_ok()
+        let forgotten = self.begun.len() >= REMEMBERED && self.begun.first() > Some(&at);
+        forgotten || self.begun.binary_search(&at).is_ok()
     }
 
     /// The last due time up to `now`, if it was not begun. The ones before it are replaced by it, begun or not.

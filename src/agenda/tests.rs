@@ -169,10 +169,27 @@ fn a_run_whose_end_did_not_reach_the_disk_was_not_interrupted() {
 fn a_pause_skips_what_falls_into_it() {
     let rules = rules("0 2 * * *", "");
     let mut agenda = adopted(&rules, "2026-06-01T01:00:00Z");
-    agenda.skip(at("2026-06-03T08:00:00Z"));
+    run(&mut agenda, &rules, "2026-06-01T02:00:00Z", Ending::Done);
+    agenda.skip(
+        &rules,
+        at("2026-06-01T09:00:00Z"),
+        at("2026-06-03T08:00:00Z"),
+    );
     assert_eq!(agenda.due(&rules, at("2026-06-03T08:00:01Z")), None);
     let due = run(&mut agenda, &rules, "2026-06-04T02:00:00Z", Ending::Done);
     assert_eq!(due.at, at("2026-06-04T02:00:00Z"));
+}
+
+#[test]
+fn what_was_open_before_a_pause_is_run_after_it() {
+    let rules = rules("0 2 * * *", "");
+    let mut agenda = adopted(&rules, "2026-06-01T01:00:00Z");
+    for until in ["2026-06-02T09:00:00Z", "2026-06-04T09:00:00Z"] {
+        agenda.skip(&rules, at("2026-06-02T08:00:00Z"), at(until));
+    }
+    let due = run(&mut agenda, &rules, "2026-06-04T09:00:00Z", Ending::Done);
+    assert_eq!(due.at, at("2026-06-02T02:00:00Z"));
+    assert_eq!(agenda.due(&rules, at("2026-06-04T23:00:00Z")), None);
 }
 
 #[test]

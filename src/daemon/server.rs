@@ -180,29 +180,34 @@ impl Task {
             return Some(Wanted::ByHand(job));
         }
         let now = self.now();
-        if self.skip_paused(now) {
+        if self.skip_paused(server, now) {
             return None;
         }
         self.agenda.due(&rules(server), now).map(Wanted::Scheduled)
     }
 
     /// Passes over what falls into a pause; true while it holds.
-    fn skip_paused(&mut self, now: DateTime<Utc>) -> bool {
+    fn skip_paused(&mut self, server: &Server, now: DateTime<Utc>) -> bool {
         let Some(pause) = self.desk.pause() else {
             return false;
         };
-        self.agenda
-            .skip(pause.until.map_or(now, |until| until.min(now)));
+        let until = pause.until.map_or(now, |until| until.min(now));
+        self.agenda.skip(&rules(server), pause.since, until);
         pause.holds(now)
     }
 
     /// Waits until something may be due, or someone asks for something.
     async fn wait(&self, server: &Server) {
         let (now, rules, retired) = (self.now(), rules(server), self.desk.retired());
-        let next = SCHEDULED
-            .into_iter()
-            .filter_map(|job| self.agenda.next(&rules, job, now))
-            .min();
+        let over = self.desk.pause().filter(|pause| pause.holds(now));
+        let next = match over {
+            // Whatever is due waits for that.
+            Some(pause) => pause.until,
+            None => SCHEDULED
+                .into_iter()
+                .filter_map(|job| self.agenda.next(&rules, job, now))
+                .min(),
+        };
         let wait = next.map_or(LONGEST_WAIT, |at| {
             (at - now).to_std().unwrap_or_default().min(LONGEST_WAIT)
         });
@@ -449,7 +454,7 @@ impl Task {
     async fn take_up(&mut self, server: &Arc<Server>) {
         let (rules, now) = (rules(server), self.now());
         self.agenda.adopt(&rules, now);
-        self.skip_paused(now);
+        self.skip_paused(server, now);
         if let Some(begun) = self.agenda.recover(&rules, now) {
             let failure = Failure::new(
                 FailureKind::Interrupted,
@@ -544,7 +549,13 @@ impl Task {
 
     fn publish(&mut self, server: &Arc<Server>) {
         let (now, rules) = (self.now(), rules(server));
-        let next = |job| self.agenda.next(&rules, job, now);
+        let paused = desk::shown(self.desk.pause().as_ref(), now);
+        let over = paused.as_ref().map(|paused| paused.pause.until);
+        let next = |job| {
+            let next = self.agenda.next(&rules, job, now)?;
+            // Not before a pause is over, and never where nobody knows when that is.
+            over.map_or(Some(next), |until| until.map(|until| next.max(until)))
+        };
         // Also where something else takes the backups: then it says when one is expected.
         let expected = server
             .backup
@@ -559,7 +570,6 @@ impl Task {
             ..PerJob::default()
         };
         let interval = self.interval(server, now);
-        let paused = desk::shown(self.desk.pause().as_ref(), now);
         self.context.shared.update(self.id, |view| {
             (view.next, view.interval, view.paused) = (next, interval, paused);
         });

@@ -239,7 +239,8 @@ struct World {
     offset: i64,
     disk: Agenda,
     pods: Vec<Pod>,
-    pause_until: Option<DateTime<Utc>>,
+    /// Since when, and until when, nothing is to run.
+    pause: Option<(DateTime<Utc>, DateTime<Utc>)>,
     fails: u32,
     refused: bool,
     takes: i64,
@@ -274,7 +275,7 @@ impl World {
             offset: 0,
             disk: Agenda::default(),
             pods: vec![Pod::default(); history.pods],
-            pause_until: None,
+            pause: None,
             fails: 0,
             refused: false,
             takes: 10,
@@ -332,7 +333,7 @@ impl World {
             Happening::Paused(minutes) => {
                 let until = self.now() + TimeDelta::minutes(minutes);
                 self.book.excused.push((self.now(), until));
-                self.pause_until = Some(until);
+                self.pause = Some((self.now(), until));
             }
             Happening::Fails(times) => self.fails = times,
             Happening::Refused => self.refused = true,
@@ -370,8 +371,9 @@ impl World {
     /// Runs what is due; false where nothing is.
     fn work(&mut self, pod: usize) -> bool {
         let now = self.now();
-        if let Some(until) = self.pause_until {
-            self.pods[pod].agenda.skip(until.min(now));
+        if let Some((since, until)) = self.pause {
+            let rules = &self.rules;
+            self.pods[pod].agenda.skip(rules, since, until.min(now));
             if now < until {
                 return false;
             }
@@ -382,8 +384,8 @@ impl World {
         // The lock is free: jobs of both pods run one after the other here.
         let mut agenda = self.pods[pod].agenda.clone();
         agenda.catch_up(self.disk.clone());
-        if let Some(until) = self.pause_until {
-            agenda.skip(until.min(now));
+        if let Some((since, until)) = self.pause {
+            agenda.skip(&self.rules, since, until.min(now));
         }
         agenda.recover(&self.rules, now);
         if agenda.due(&self.rules, now) != Some(due) {
@@ -462,10 +464,14 @@ impl World {
             self.minute + ((at - now).num_seconds() + 59).div_euclid(60)
         };
         let mut next = vec![YEAR, self.ahead.front().map_or(YEAR, |(at, _)| *at)];
-        next.extend(self.pause_until.filter(|until| *until > now).map(clock));
+        let over = self.pause.map(|(_, until)| until);
+        next.extend(over.filter(|until| *until > now).map(clock));
         for pod in &self.pods {
             if !pod.is_up {
                 next.push(pod.down_until);
+                continue;
+            }
+            if over.is_some_and(|until| now < until) {
                 continue;
             }
             for job in SCHEDULED {
