@@ -170,7 +170,10 @@ fn judge(lines: &[Line], ledger: &[Value]) {
         .collect();
     let named = lines.iter().filter_map(|line| line.get("job_id"));
     for id in named {
-        assert!(known.contains(&Some(id)), "{id} is not in the ledger");
+        assert!(
+            known.contains(&Some(id)),
+            "{id} is not in the ledger: {lines:#?}"
+        );
     }
 }
 

@@ -318,7 +318,7 @@ fn a_wrong_file_keeps_it_from_starting_and_check_names_it() {
         .about(&config)
         .run()
         .exits(2);
-    let sentence = done.sentence();
+    let sentence = &done.stderr;
     for part in [
         "web.yml: line 2, tls_server_config.min_version",
         "TLS11",
