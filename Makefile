@@ -1,12 +1,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint rules mutants bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Back up, verify and drill a throwaway server with a difficult sample; ARGS="..." goes to `pgvigil demo`
 	@.ci/install demo
@@ -25,8 +25,22 @@ lint: ## Check the format and the lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
+rules: ## Write rules/pgvigil.prometheusrule.yaml from rules/pgvigil.rules.yaml
+	@{ echo "# Made by \`make rules\` from pgvigil.rules.yaml, for the Prometheus operator: do not edit."; \
+	printf '%s\n' "apiVersion: monitoring.coreos.com/v1" "kind: PrometheusRule" "metadata:" "  name: pgvigil" \
+		"  labels:" "    app.kubernetes.io/name: pgvigil" "spec:"; \
+	sed -n '/^groups:/,$$ s/^\(.\)/  \1/p; /^$$/p' rules/pgvigil.rules.yaml; } > rules/pgvigil.prometheusrule.yaml
+
+mutants: ## Break the alert rules in a thousand ways and see whether their tests notice; takes 2 minutes
+	@.ci/install test
+	tests/rules_mutants $(ARGS)
 
 bench: ## Restore about 1 GB with pgvigil, psql and pg_restore, and compare; needs an idle machine, 10 GB in TMPDIR, and 10 minutes
 	@.ci/install bench
 	cargo build --release --locked
 	PGVIGIL="$(TARGET_DIR)/release/pgvigil" tests/bench/restore $(ARGS)
+
+bench-scrape: ## Measure what a scrape costs with many backups and with many servers; needs an idle machine and 2 minutes
+	@.ci/install bench
+	cargo build --release --locked
+	PGVIGIL="$(TARGET_DIR)/release/pgvigil" tests/bench/scrape $(ARGS)

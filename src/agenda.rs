@@ -11,7 +11,6 @@
 //! counts as one attempt. The order of events is [`Agenda::due`], [`Agenda::begin`], [`Agenda::end`]; after a start
 //! [`Agenda::adopt`] and [`Agenda::recover`].
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -98,6 +97,9 @@ pub struct Agenda {
     /// The run at work.
     #[serde(default)]
     running: Option<Begun>,
+    /// The last run that we ended ourselves: a full volume may have kept that from the disk.
+    #[serde(skip)]
+    ended: Option<Begun>,
 }
 
 /// One job's part.
@@ -107,8 +109,8 @@ struct Line {
     schedule: Option<String>,
     /// Up to here nothing is due any more but a retry.
     settled_until: DateTime<Utc>,
-    /// The last due times that were begun.
-    begun: BTreeSet<DateTime<Utc>>,
+    /// The last due times that were begun, sorted.
+    begun: Vec<DateTime<Utc>>,
     /// To be tried again.
     retry: Option<Retry>,
     /// Where the clock was set back to since the last run: what is on disk may not know.
@@ -186,9 +188,15 @@ impl Agenda {
         }
     }
 
-    /// Takes over from disk what others have done meanwhile. That the clock was set back is known here alone.
+    /// Takes over from disk what others have done meanwhile. That the clock was set back, and the end of a run that could
+    /// not be written, are known here alone.
     pub fn catch_up(&mut self, kept: Self) {
         let mine = std::mem::replace(self, kept);
+        self.ended = mine.ended;
+        if let Some(ended) = mine.ended.filter(|ended| self.running == Some(*ended)) {
+            self.running = None;
+            *self.line_mut(ended.job) = mine.line(ended.job).clone();
+        }
         for job in SCHEDULED {
             let set_back_to = mine.line(job).set_back_to;
             let line = self.line_mut(job);
@@ -233,9 +241,11 @@ impl Agenda {
         line.retry = None;
         line.set_back_to = None;
         line.settled_until = line.settled_until.max(due.at);
-        line.begun.insert(due.at);
+        if let Err(place) = line.begun.binary_search(&due.at) {
+            line.begun.insert(place, due.at);
+        }
         if line.begun.len() > REMEMBERED {
-            line.begun.pop_first();
+            line.begun.remove(0);
         }
         self.running = Some(Begun {
             job: due.job,
@@ -263,6 +273,7 @@ impl Agenda {
         ending: Ending,
     ) -> Option<DateTime<Utc>> {
         let begun = self.running.take()?;
+        self.ended = Some(begun);
         let (at, rule) = (begun.due?, rules.of(begun.job)?);
         // A schedule that is gone asks for nothing again.
         rule.schedule.as_ref()?;
@@ -298,7 +309,7 @@ impl Agenda {
         let mut from = line.settled_until.min(now).max(now - jitter);
         let next = loop {
             let at = schedule.next_after(from)?;
-            if !line.begun.contains(&at) && at + rules.delay(job, at) > now {
+            if !line.has_begun(at) && at + rules.delay(job, at) > now {
                 break at + rules.delay(job, at);
             }
             from = at;
@@ -353,6 +364,10 @@ impl Agenda {
 }
 
 impl Line {
+    fn has_begun(&self, at: DateTime<Utc>) -> bool {
+        self.begun.binary_search(&at).is_ok()
+    }
+
     /// The last due time up to `now`, if it was not begun. The ones before it are replaced by it, begun or not.
     fn last_due(
         &self,
@@ -364,7 +379,7 @@ impl Line {
         let is_due = |at: DateTime<Utc>| at + rules.delay(job, at) <= now;
         schedule
             .latest_where(self.settled_until.min(now), now, is_due)
-            .filter(|at| !self.begun.contains(at))
+            .filter(|at| !self.has_begun(*at))
     }
 
     /// What the schedule before had left open at `now`.
@@ -373,7 +388,7 @@ impl Line {
         let before = self.schedule.as_deref().and_then(Schedule::parse_shown);
         let missed = before.and_then(|before| {
             let last = before.latest_where(self.settled_until.min(now), now, |_| true);
-            last.filter(|at| !self.begun.contains(at))
+            last.filter(|at| !self.has_begun(*at))
         });
         missed.or(open)
     }
@@ -386,7 +401,5 @@ fn wait_before(rule: &Rule, attempts: u32) -> TimeDelta {
     TimeDelta::from_std(wait.max(rule.retry_delay.min(LONGEST_DELAY))).unwrap_or_default()
 }
 
-#[cfg(test)]
-mod histories;
 #[cfg(test)]
 mod tests;

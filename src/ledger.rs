@@ -74,7 +74,8 @@ pub struct Entry {
     pub message: Option<String>,
     /// The archive's file name, where there is one.
     pub backup: Option<String>,
-    /// When that backup was finished, where its manifest says it.
+    /// When that backup was finished, where its manifest says it; of a file of someone else that is no backup, when it was
+    /// last written.
     pub backup_finished_at: Option<DateTime<Utc>>,
     /// How large the backup is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,17 +21,19 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup verify restore drill prune recorder  |  status metrics http      jobs  |  reports
+//! backup observe verify restore drill prune recorder  |  status metrics web http      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
 //! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
-//! and restore, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use` lines and fails on any other edge.
+//! and restore, whoever observes uses verify, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use`
+//! lines and fails on any other edge.
 //!
 //! # Where to look
 //! | question | open |
 //! |---|---|
 //! | when is a backup real? | [`backup`] (its list of stages), [`store::publish`] |
+//! | when is a file of someone else a backup? | [`observe`] |
 //! | which bytes are in the file? | [`archive`], [`archive::header`] |
 //! | why was this line of a dump misread? | [`sql::scanner`] and its lexer |
 //! | how is "same data" defined? | [`catalog::hash`], [`pg::measure`] |
@@ -48,7 +50,11 @@
 //! | what removes files, and which never? | [`prune`], [`store::remove`] |
 //! | was the record tampered with? | [`ledger::check`], [`store::ledger`] |
 //! | who ends the children? | [`pg::warden`] |
+//! | what does a dump wait for? | [`pg::lock_waits`] |
+//! | how is a configuration refused? | [`config::raw`] and its `refusal` |
+//! | what is in a line of the log? | `cli::log`, [`recorder`] |
 //! | which metric means what? | [`metrics`] |
+//! | who may talk to the server? | [`web`] |
 
 pub mod agenda;
 pub mod archive;
@@ -65,6 +71,7 @@ pub mod http;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics;
+pub mod observe;
 pub mod outcome;
 pub mod pg;
 pub mod prune;
@@ -76,4 +83,5 @@ pub mod sql;
 pub mod status;
 pub mod store;
 pub mod verify;
+pub mod web;
 pub mod wildcard;

@@ -32,8 +32,18 @@ pub struct Manifest {
     pub source: Source,
     /// The file.
     pub archive: ArchiveFacts,
+    /// Set where someone else made the backup, and pgvigil found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
     /// What is in it.
     pub catalog: Catalog,
+}
+
+/// How a file of someone else was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When the file had last been written when it was read: what is written later is another backup.
+    pub written_at: DateTime<Utc>,
 }
 
 /// The server that was dumped.
@@ -96,7 +106,7 @@ pub struct ArchiveFacts {
     pub uncompressed_bytes: u64,
     /// gzip members, the closing empty one included.
     pub members: u64,
-    /// The number all its members carry, in hex.
+    /// The number all its members carry, in hex; empty where pgvigil did not make it.
     pub archive_id: String,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
@@ -117,6 +127,19 @@ impl Manifest {
         let mut text = serde_json::to_vec_pretty(self).map_err(ManifestError::Json)?;
         text.push(b'\n');
         Ok(text)
+    }
+
+    /// Whether pgvigil made the backup. Of any other file nobody knows under which settings it was made, and it is not ours
+    /// to remove.
+    pub fn is_ours(&self) -> bool {
+        self.observed.is_none()
+    }
+
+    /// Whether it can be about a file of this size and age. One that someone else made may be written again under its name.
+    pub fn fits(&self, bytes: u64, written_at: DateTime<Utc>) -> bool {
+        self.observed
+            .as_ref()
+            .is_none_or(|found| found.written_at == written_at && self.archive.bytes == bytes)
     }
 
     /// The settings of the dump's session in a database.

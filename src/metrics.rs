@@ -1,7 +1,7 @@
 //! The metrics: names, help texts, labels, and the text that Prometheus reads.
 //!
-//! [`Exporter`] holds nothing that could go stale: its collector builds every sample afresh from the shared snapshot, so a
-//! label value that is gone leaves no series behind. Every series of a configured server exists from the start, with 0 (a
+//! [`Exporter`] holds nothing that could go stale: it writes every sample afresh from the shared snapshot, so a label value
+//! that is gone leaves no series behind. Every series of a configured server exists from the start, with 0 (a
 //! timestamp: never), because a counter that is born at 1 never increases. Nothing here reads the disk but `process_*`,
 //! which reads /proc.
 
@@ -10,13 +10,13 @@ mod families;
 mod limits;
 mod proof;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use prometheus::core::{Collector, Desc};
+use prometheus::TextEncoder;
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricFamily;
-use prometheus::{Registry, TextEncoder};
 
 use crate::error::FailureKind;
 use crate::status::{History, ServerView, Shared, Snapshot};
@@ -28,12 +28,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Renders the metrics.
 #[derive(Clone)]
 pub struct Exporter {
-    registry: Registry,
-}
-
-/// Builds the samples of a snapshot.
-struct Snapshots {
     shared: Shared,
+    process: Arc<ProcessCollector>,
     clock: fn() -> DateTime<Utc>,
 }
 
@@ -44,43 +40,16 @@ impl Exporter {
     }
 
     fn with_clock(shared: Shared, clock: fn() -> DateTime<Utc>) -> Self {
-        let registry = Registry::new();
-        for collector in [
-            Box::new(Snapshots { shared, clock }) as Box<dyn Collector>,
-            Box::new(ProcessCollector::for_self()),
-        ] {
-            // Fails only for a collector that is registered twice.
-            if let Err(error) = registry.register(collector) {
-                tracing::error!(%error, "register collector");
-            }
+        Self {
+            shared,
+            process: Arc::new(ProcessCollector::for_self()),
+            clock,
         }
-        Self { registry }
     }
 
     /// The metrics in the text format 0.0.4.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let started = Instant::now();
-        let mut families = self.registry.gather();
-        let mut own = Families::default();
-        let help = "How long it took to gather the metrics of this scrape.";
-        own.gauge(
-            "pgvigil_scrape_duration_seconds",
-            help,
-            &[],
-            started.elapsed().as_secs_f64(),
-        );
-        families.extend(own.into_vec());
-        TextEncoder::new().encode_to_string(&families)
-    }
-}
-
-impl Collector for Snapshots {
-    /// None: an unchecked collector, since databases come and go.
-    fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
         let now = (self.clock)();
         let mut out = Families::default();
         self.shared.read(|snapshot| {
@@ -89,7 +58,17 @@ impl Collector for Snapshots {
                 server(&mut out, view, now);
             }
         });
-        out.into_vec()
+        let of_process = self.process.collect();
+        let help = "How long it took to gather the metrics of this scrape.";
+        out.gauge(
+            "pgvigil_scrape_duration_seconds",
+            help,
+            &[],
+            started.elapsed().as_secs_f64(),
+        );
+        let mut text = out.into_text();
+        TextEncoder::new().encode_utf8(&of_process, &mut text)?;
+        Ok(text)
     }
 }
 
@@ -124,6 +103,12 @@ fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
         "Whether PostgreSQL answers.",
         name,
         flag(view.up),
+    );
+    out.gauge(
+        "pgvigil_ledger_first_entry_timestamp_seconds",
+        "When the first attempt in the ledger began; 0: there is none.",
+        name,
+        seconds(view.status.first_entry_at),
     );
     backup::history(out, view, now);
     backup::plan(out, view);

@@ -73,6 +73,11 @@ impl Progress {
         )
     }
 
+    /// Whether both are about the same job.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     /// A handle on a part of the job: it counts for the whole, ends with it, and can be ended alone.
     #[must_use]
     pub fn part(&self) -> Self {

@@ -1,10 +1,12 @@
 //! One attempt of a job becomes one ledger entry, however it ends.
 
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use tracing::{info, warn};
+use tracing::{Level, Span, error, error_span, event, info, warn};
 
 use crate::agenda::Begun;
 use crate::error::{Failure, FailureKind, Result};
@@ -13,6 +15,16 @@ use crate::ledger::{
 };
 use crate::pg::scratch::random_id;
 use crate::store;
+
+/// The target of what is logged of an attempt's end: a command that ends with its job's own sentence leaves that out.
+pub const LOG_TARGET: &str = "pgvigil::job";
+
+/// Entries that no ledger could take, by its directory. They are known while this process runs, so that what happens on a
+/// full or read-only volume is seen; attempts begin in many places, and all of them end here.
+static UNWRITTEN: Mutex<BTreeMap<PathBuf, VecDeque<Entry>>> = Mutex::new(BTreeMap::new());
+
+/// How many of a directory are kept: the newest.
+const UNWRITTEN_LIMIT: usize = 1_000;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -25,6 +37,18 @@ pub struct Attempt {
 impl Attempt {
     /// Begins an attempt; `directory` is where its ledger is, `None` where it has none.
     pub fn begin(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
+        let attempt = Self::unannounced(job, server, directory)?;
+        info!(
+            job = job.name(),
+            job_id = attempt.job_id(),
+            server,
+            "job started"
+        );
+        Ok(attempt)
+    }
+
+    /// An attempt of which nobody is told that it begins: it is over already, or never began its work.
+    fn unannounced(job: Job, server: &str, directory: Option<&Path>) -> Result<Self> {
         let started_at = Utc::now();
         let job_id = format!(
             "{}-{:08x}",
@@ -37,6 +61,16 @@ impl Attempt {
             began: Instant::now(),
             entry,
         })
+    }
+
+    /// What its work runs in: all that is logged there is known to be its.
+    pub fn span(&self) -> Span {
+        // At the level of errors, so that those have it whatever else is logged.
+        error_span!(
+            "attempt",
+            job_id = self.job_id(),
+            server = self.entry.server
+        )
     }
 
     /// When it began.
@@ -111,11 +145,7 @@ impl Attempt {
         self.entry.result = JobResult::of(self.entry.job, failure);
         self.entry.reason = failure.map(Failure::kind);
         self.entry.message = failure.map(Failure::sentence);
-        info!(
-            job = self.entry.job.name(), job_id = %self.entry.job_id, server = %self.entry.server,
-            result = self.entry.result.name(), seconds = self.entry.duration_seconds,
-            backup = self.entry.backup.as_deref(), "job ended"
-        );
+        self.log_end(failure);
         let Some(directory) = &self.directory else {
             return;
         };
@@ -126,23 +156,77 @@ impl Attempt {
                 FailureKind::Directory | FailureKind::NoSpace
             )
         });
-        if let Err(error) = store::ledger::append(directory, &mut self.entry)
-            && unsaid
-        {
-            warn!(job_id = %self.entry.job_id, "{}", error.sentence());
+        if let Err(error) = store::ledger::append(directory, &mut self.entry) {
+            if unsaid {
+                error!(
+                    job_id = self.job_id(),
+                    server = self.entry.server,
+                    "{}",
+                    error.sentence()
+                );
+            }
+            keep_unwritten(directory, self.entry);
+        }
+    }
+
+    fn log_end(&self, failure: Option<&Failure>) {
+        let entry = &self.entry;
+        macro_rules! ended {
+            ($level:expr) => {
+                event!(
+                    target: LOG_TARGET, $level,
+                    job = entry.job.name(), job_id = entry.job_id, server = entry.server,
+                    result = entry.result.name(), reason = entry.reason.map(|kind| kind.policy().label),
+                    seconds = (entry.duration_seconds * 1000.0).round() / 1000.0,
+                    backup = entry.backup.as_deref(), error = entry.message.as_deref(), "job ended"
+                )
+            };
+        }
+        match failure {
+            None => ended!(Level::INFO),
+            // Someone asked for that.
+            Some(failure) if failure.kind() == FailureKind::Cancelled => ended!(Level::WARN),
+            Some(_) => ended!(Level::ERROR),
         }
     }
 }
 
 /// Records an attempt that never began its work, or that nobody could end.
 pub fn record(server: &str, directory: &Path, begun: Begun, failure: &Failure) {
-    match Attempt::begin(begun.job, server, Some(directory)) {
+    match Attempt::unannounced(begun.job, server, Some(directory)) {
         Ok(mut attempt) => {
             attempt.entry.scheduled_for = begun.due;
             attempt.entry.started_at = begun.started_at;
             attempt.end(Some(failure));
         }
         Err(error) => warn!(server, "{}", error.sentence()),
+    }
+}
+
+fn keep_unwritten(directory: &Path, entry: Entry) {
+    let mut unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = unwritten.entry(directory.to_owned()).or_default();
+    kept.push_back(entry);
+    if kept.len() > UNWRITTEN_LIMIT {
+        kept.pop_front();
+    }
+}
+
+/// Adds to a ledger's entries those that it could not take, in the order of time.
+pub fn add_unwritten(directory: &Path, entries: &mut Vec<Entry>) {
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(kept) = unwritten.get(directory) else {
+        return;
+    };
+    // One can be there all the same: only its head could not be written.
+    let written: HashSet<&str> = entries.iter().map(|entry| entry.job_id.as_str()).collect();
+    let missing = kept
+        .iter()
+        .filter(|entry| !written.contains(entry.job_id.as_str()));
+    let missing: Vec<_> = missing.cloned().collect();
+    if !missing.is_empty() {
+        entries.extend(missing);
+        entries.sort_by_key(|entry| entry.finished_at);
     }
 }
 

@@ -50,7 +50,7 @@ pub struct BackupSummary {
     pub uncompressed_bytes: u64,
     /// The databases in it.
     pub databases: Vec<DatabaseSummary>,
-    /// Whether pgvigil made it; all that is known of another file is that it is there.
+    /// Whether pgvigil made it, or found it to be whole; all that is known of another file is that it is there.
     pub has_manifest: bool,
 }
 
@@ -87,6 +87,8 @@ pub struct ServerStatus {
     pub drill: History,
     /// Removals of what is no longer wanted.
     pub prune: History,
+    /// When the first attempt of the ledger began, of whatever job: since when there is something to be late with.
+    pub first_entry_at: Option<DateTime<Utc>>,
     /// What the last drill that compared anything measured.
     pub last_drill: DrillStatus,
     /// When the newest backup that a drill proved was finished.
@@ -97,6 +99,8 @@ pub struct ServerStatus {
     pub backups: Vec<KeptBackup>,
     /// How its last verification ended.
     pub newest_verified: Option<JobResult>,
+    /// A file of someone else that is newer than the newest backup, and that was found not to be whole.
+    pub newer_is_cut: Option<String>,
     /// Kept backups.
     pub kept: u64,
     /// Their size in all.
@@ -160,8 +164,24 @@ pub struct Problem {
     pub sentence: String,
 }
 
+impl Loaded {
+    /// Adds what is known of files whose manifests could not be written.
+    pub fn complete(&mut self, known: Vec<BackupSummary>) {
+        for summary in known {
+            let file = self.backups.iter_mut().find(|file| {
+                !file.has_manifest
+                    && file.file_name == summary.file_name
+                    && file.bytes == summary.bytes
+            });
+            if let Some(file) = file {
+                *file = summary;
+            }
+        }
+    }
+}
+
 impl BackupSummary {
-    /// The summary of a backup that pgvigil made.
+    /// The summary of a backup that pgvigil made, or found to be whole.
     pub fn from_manifest(manifest: &Manifest) -> Self {
         let sizes: HashMap<&str, u64> = manifest
             .source
@@ -251,6 +271,8 @@ impl ServerStatus {
         };
         let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
         let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
+        let mut found: HashMap<&str, JobResult> = HashMap::new();
+        status.first_entry_at = loaded.entries.iter().map(|entry| entry.started_at).min();
         for entry in &loaded.entries {
             status.count(entry);
             if let (JobResult::Passed | JobResult::Failed, Some(backup)) =
@@ -260,6 +282,7 @@ impl ServerStatus {
                 match entry.job {
                     Job::Verify => _ = verified.insert(backup, ended),
                     Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, ended),
+                    Job::Backup if entry.observed => _ = found.insert(backup, entry.result),
                     _ => {}
                 }
             }
@@ -296,6 +319,16 @@ impl ServerStatus {
             status.backup.success_duration_seconds = newest.duration_seconds;
         }
         status.newest = newest.cloned();
+        let since = newest.map_or(DateTime::<Utc>::MIN_UTC, |newest| newest.finished_at);
+        let is_cut = |backup: &&BackupSummary| {
+            !backup.has_manifest
+                && backup.finished_at > since
+                && found.get(backup.file_name.as_str()) == Some(&JobResult::Failed)
+        };
+        let cut = loaded.backups.iter().filter(is_cut);
+        status.newer_is_cut = cut
+            .max_by_key(|backup| backup.finished_at)
+            .map(|backup| backup.file_name.clone());
         status
     }
 

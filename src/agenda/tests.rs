@@ -149,6 +149,23 @@ fn who_was_killed_has_used_up_an_attempt_and_who_was_stopped_has_not() {
 }
 
 #[test]
+fn a_run_whose_end_did_not_reach_the_disk_was_not_interrupted() {
+    let rules = rules("0 2 * * *", "");
+    let mut agenda = adopted(&rules, "2026-06-01T01:00:00Z");
+    let now = at("2026-06-01T02:00:00Z");
+    let due = agenda.due(&rules, now).expect("due");
+    agenda.begin(due, now);
+    let kept = reread(&agenda);
+    agenda.end(&rules, now, Ending::MayPass);
+    agenda.catch_up(kept.clone());
+    assert_eq!(agenda.recover(&rules, now), None);
+    assert!(agenda.will_retry(Job::Backup));
+    // Another process cannot know.
+    let mut other = kept;
+    assert!(other.recover(&rules, now).is_some());
+}
+
+#[test]
 fn a_pause_skips_what_falls_into_it() {
     let rules = rules("0 2 * * *", "");
     let mut agenda = adopted(&rules, "2026-06-01T01:00:00Z");

@@ -11,6 +11,7 @@
 //!
 //! Whatever fails, nothing is published, nothing partial stays, and the error says which of these it was.
 
+mod locks;
 mod pipeline;
 mod room;
 pub mod safety;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tracing::info;
+use tracing::{Instrument as _, info};
 
 use crate::catalog::DumpKind;
 use crate::config::Server;
@@ -33,6 +34,7 @@ use crate::outcome::Progress;
 use crate::pg::binaries::{self, Binaries};
 use crate::pg::connect::Target;
 use crate::pg::live::{self, Live};
+use crate::pg::lock_waits::{self, Watch};
 use crate::pg::process::{Ended, How, Leash, Program};
 use crate::pg::{dump, scratch};
 use crate::recorder::Attempt;
@@ -62,10 +64,19 @@ pub struct Occasion {
 
 /// Takes one backup of a server.
 pub async fn run(server: &Server, occasion: Occasion, progress: &Progress) -> Result<Report> {
+    if server.observes().is_some() {
+        let what = format!(
+            "take a backup of server {}: its backup.mode is observe, so something else takes its backups",
+            server.name
+        );
+        return Err(Failure::new(FailureKind::Usage, what)
+            .remedy("run the job that takes them, or set backup.mode to take"));
+    }
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&server.directory))?;
     attempt.was_due(occasion.due);
     progress.belongs_to(attempt.job_id());
-    let result = Box::pin(attempted(server, &attempt, occasion.lock, progress)).await;
+    let work = Box::pin(attempted(server, &attempt, occasion.lock, progress));
+    let result = work.instrument(attempt.span()).await;
     if let Ok(report) = &result {
         attempt.about(&report.path, Some(report.manifest.finished_at));
         attempt.is_large(room::sizes(&report.manifest));
@@ -86,10 +97,10 @@ async fn attempted(
         None => Arc::new(lock::take(&server.directory, "backup")?),
     };
     for done in publish::sweep(&server.directory, &lock)? {
-        info!(job_id = attempt.job_id(), "{done}");
+        info!("{done}");
     }
     progress.stage("look at the server", 0);
-    let target = Target::resolve(&server.connection)?;
+    let target = Target::resolve(&server.connection)?.called(sessions(attempt));
     let before = within(deadline, progress, live::look(&target)).await?;
     let binaries = find_dumpall(&before, server).await?;
     room::make(server, before.bytes(), &lock, progress).await?;
@@ -98,8 +109,12 @@ async fn attempted(
 
     progress.stage("backup", before.bytes());
     let left = deadline.saturating_duration_since(Instant::now());
+    let lock_timeout = server.backup.lock_timeout;
     let program = dump::dumpall(&binaries, &target, left)?;
-    let (piped, file) = dump_into(file, program, progress).await?;
+    let program = dump::with_lock_timeout(program, lock_timeout);
+    let waits = lock_waits::watch(&target, attempt.job_id(), lock_timeout);
+    let (piped, file) = dump_into(file, program, &waits, progress).await?;
+    drop(waits);
     judge_kind(&piped, DumpKind::Cluster)?;
     progress.stage("compare with the server", 0);
     let after = within(
@@ -117,6 +132,11 @@ async fn attempted(
         manifest,
         warnings: piped.findings,
     })
+}
+
+/// What the sessions of an attempt are called on the server, pg_dump's too.
+fn sessions(attempt: &Attempt) -> String {
+    format!("pgvigil-{}", attempt.job_id())
 }
 
 /// Runs a piece of work until it is done, its time is up, or someone asks to stop.
@@ -169,7 +189,26 @@ async fn unused_name(server: &Server, _lock: &Lock) -> Result<String> {
 }
 
 /// Runs pg_dumpall or pg_dump into the archive and judges how it ended.
-async fn dump_into(file: File, program: Program, progress: &Progress) -> Result<(Piped, File)> {
+async fn dump_into(
+    file: File,
+    program: Program,
+    waits: &Watch,
+    progress: &Progress,
+) -> Result<(Piped, File)> {
+    let result = run_into(file, program, waits, progress).await;
+    if result.is_err() {
+        waits.end_sessions().await;
+    }
+    result
+}
+
+async fn run_into(
+    file: File,
+    program: Program,
+    waits: &Watch,
+    progress: &Progress,
+) -> Result<(Piped, File)> {
+    let deadline = Instant::now() + program.deadline;
     let path = program.path.clone();
     let failed = move |error| Failure::io(format!("run {}", path.display()), error);
     let mut running = program.start().map_err(&failed)?;
@@ -189,7 +228,7 @@ async fn dump_into(file: File, program: Program, progress: &Progress) -> Result<
     let ended = ended.map_err(&failed)?;
     let (piped, file) = piped
         .ok_or_else(|| Failure::new(FailureKind::Io, "read from pg_dumpall: it has no output"))??;
-    judge_exit(&ended, progress)?;
+    judge_exit(&ended, deadline, waits, progress)?;
     judge_text(&piped, &ended)?;
     Ok((piped, file))
 }
@@ -212,21 +251,26 @@ async fn end_on_request<T>(
     })
 }
 
-fn judge_exit(ended: &Ended, progress: &Progress) -> Result<()> {
+fn judge_exit(ended: &Ended, deadline: Instant, waits: &Watch, progress: &Progress) -> Result<()> {
     progress.check()?;
     match ended.how {
         How::Success => Ok(()),
-        How::Deadline => Err(late()),
-        how => Err(Failure::new(
-            FailureKind::DumpFailed,
-            format!(
-                "take a backup: pg_dumpall {how}{}",
-                last_words(&ended.stderr)
-            ),
-        )
-        .remedy("nothing was published; see what pg_dumpall says and run it again")),
+        How::Deadline => Err(locks::late(deadline, waits).unwrap_or_else(late)),
+        how => Err(locks::timed_out(ended, waits).unwrap_or_else(|| {
+            Failure::new(
+                FailureKind::DumpFailed,
+                format!(
+                    "take a backup: pg_dumpall {how}{}",
+                    last_words(&ended.stderr)
+                ),
+            )
+            .remedy("nothing was published; see what pg_dumpall says and run it again")
+        })),
     }
 }
+
+/// Most characters of a line in an error's sentence: pg_dump quotes statements that lock thousands of tables.
+const LONGEST_WORDS: usize = 500;
 
 /// What a program said last, for an error's sentence.
 fn last_words(stderr: &str) -> String {
@@ -235,8 +279,15 @@ fn last_words(stderr: &str) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
+    let shortened = |line: &&str| match line.char_indices().nth(LONGEST_WORDS) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => (*line).to_owned(),
+    };
     match lines.split_at_checked(lines.len().saturating_sub(3)) {
-        Some((_, last)) if !last.is_empty() => format!(" and said: {}", last.join(" / ")),
+        Some((_, last)) if !last.is_empty() => {
+            let last: Vec<_> = last.iter().map(shortened).collect();
+            format!(" and said: {}", last.join(" / "))
+        }
         _ => " and said nothing".to_owned(),
     }
 }
@@ -329,6 +380,7 @@ fn manifest(
             archive_id: format!("{:016x}", piped.archive_id),
             sha256: piped.written.sha256.clone(),
         },
+        observed: None,
         catalog: piped.catalog.clone(),
     }
 }

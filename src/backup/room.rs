@@ -4,7 +4,7 @@
 use chrono::Utc;
 use tracing::{info, warn};
 
-use crate::config::units::format_bytes;
+use crate::config::{ARCHIVES, units::format_bytes};
 use crate::config::{Server, WhenShort};
 use crate::error::{Failure, FailureKind, Result};
 use crate::forecast;
@@ -108,7 +108,7 @@ async fn look(server: &Server, database_bytes: u64) -> Result<Look> {
 /// The sizes of the last backups. What cannot be read is verify's finding, and keeps no backup from being taken.
 fn past(directory: &std::path::Path) -> Vec<Sizes> {
     let entries = store::ledger::read(directory).unwrap_or_default();
-    let files = store::list(directory).unwrap_or_default();
+    let files = store::list(directory, ARCHIVES).unwrap_or_default();
     let manifests = files.iter().rev().filter_map(|file| {
         let manifest = store::read_manifest(&file.path).ok().flatten()?;
         Some((file.name.as_str(), file.time(), sizes(&manifest)))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use tracing::Instrument as _;
 
 use super::{Piped, dump_into, judge_catalog, judge_kind, manifest, unused_name, within};
 use crate::catalog::DumpKind;
@@ -18,6 +19,7 @@ use crate::pg::binaries::Binaries;
 use crate::pg::connect::Target;
 use crate::pg::dump;
 use crate::pg::live::{self, Live};
+use crate::pg::lock_waits;
 use crate::recorder::Attempt;
 use crate::store::{lock, publish};
 
@@ -69,7 +71,8 @@ pub async fn run(
     let mut there = server.clone();
     there.directory.clone_from(&directory);
     let mut attempt = Attempt::begin(Job::Backup, &server.name, Some(&directory))?;
-    let result = Box::pin(attempted(&there, target, what, &attempt, progress)).await;
+    let work = Box::pin(attempted(&there, target, what, &attempt, progress));
+    let result = work.instrument(attempt.span()).await;
     if let Ok(path) = &result {
         attempt.about(path, Some(Utc::now()));
     }
@@ -107,6 +110,7 @@ async fn attempted(
     let lock = lock::take(&server.directory, "backup before a restore")?;
     publish::sweep(&server.directory, &lock)?;
     progress.stage("safety backup", 0);
+    let target = &target.called(super::sessions(attempt));
     let look = async || match what {
         What::Cluster => live::look(target).await,
         What::Database(name) | What::Tables(name, _) => live::look_at(target, name).await,
@@ -125,7 +129,11 @@ async fn attempted(
             .environment
             .push(("PGCLIENTENCODING".to_owned(), "UTF8".into()));
     }
-    let (piped, file) = dump_into(file, program, progress).await?;
+    let lock_timeout = server.backup.lock_timeout;
+    let program = dump::with_lock_timeout(program, lock_timeout);
+    let waits = lock_waits::watch(target, attempt.job_id(), lock_timeout);
+    let (piped, file) = dump_into(file, program, &waits, progress).await?;
+    drop(waits);
     judge_kind(&piped, kind)?;
     if !matches!(what, What::Tables(..)) {
         let later = deadline + Duration::from_secs(60);

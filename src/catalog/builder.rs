@@ -164,7 +164,12 @@ impl Builder {
             }
             Some(Marker::ServerVersion(version)) => self.catalog.server_version = Some(version),
             Some(Marker::ToolVersion(version)) => self.catalog.tool_version = Some(version),
-            _ => {}
+            // That of the whole dump comes before those of its databases, and its end after theirs.
+            Some(Marker::Started(time)) if self.catalog.started_on.is_none() => {
+                self.catalog.started_on = Some(time);
+            }
+            Some(Marker::Completed(time)) => self.catalog.completed_on = Some(time),
+            Some(Marker::Started(_)) | None => {}
         }
     }
 

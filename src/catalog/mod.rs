@@ -52,6 +52,12 @@ pub struct Catalog {
     pub server_version: Option<String>,
     /// Version of pg_dump, as the dump says it.
     pub tool_version: Option<String>,
+    /// When it began, as a verbose dump says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_on: Option<String>,
+    /// When it was complete, as a verbose dump says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_on: Option<String>,
     /// Bytes of dump text.
     pub bytes: u64,
     /// Statements, COPY not counted.

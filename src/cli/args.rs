@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
+use super::log;
 use crate::config::units::parse_duration;
 use crate::ledger::Head;
 use crate::pg::fence;
@@ -31,7 +32,7 @@ pub(super) struct Args {
     /// Print one JSON document on standard output.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// What to log: error, warn, info, debug.
+    /// What to log: error (someone has to act), warn (odd, but handled), info, debug.
     #[arg(
         long,
         global = true,
@@ -40,26 +41,20 @@ pub(super) struct Args {
         value_name = "LEVEL"
     )]
     pub(super) log_level: tracing::Level,
-    /// How to log.
+    /// How to log: each event is one line.
     #[arg(
         long,
         global = true,
         env = "PGVIGIL_LOG_FORMAT",
-        default_value = "text",
+        default_value = "logfmt",
         value_name = "FORMAT"
     )]
-    pub(super) log_format: LogFormat,
+    pub(super) log_format: log::Format,
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 good, 1 the backup or the ledger is at fault, 2 usage or configuration, 3 could not run.";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
-}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {

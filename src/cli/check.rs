@@ -1,7 +1,7 @@
 //! `pgvigil check`: configuration and surroundings, before the night.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ use crate::pg::fence;
 use crate::pg::live;
 use crate::pg::version::Version;
 use crate::restore::given;
+use crate::store;
+use crate::web::Web;
 
 /// One thing looked at.
 #[derive(Serialize)]
@@ -50,6 +52,9 @@ pub(super) async fn run(args: &Args) -> Verb {
         for note in config::notes(&config) {
             items.push(good("", "note", note));
         }
+        if let Some(path) = config.http.web_config_file {
+            items.push(web_configuration(path).await);
+        }
     }
     for server in context::servers(args)? {
         look(&server, &mut items).await;
@@ -73,10 +78,14 @@ fn good(server: &str, what: &'static str, detail: String) -> Item {
 }
 
 fn judged(server: &Server, what: &'static str, result: Result<String>) -> Item {
+    judged_of(&server.name, what, result)
+}
+
+fn judged_of(server: &str, what: &'static str, result: Result<String>) -> Item {
     match result {
-        Ok(detail) => good(&server.name, what, detail),
+        Ok(detail) => good(server, what, detail),
         Err(failure) => Item {
-            server: server.name.clone(),
+            server: server.to_owned(),
             what,
             good: false,
             detail: failure.sentence(),
@@ -85,18 +94,27 @@ fn judged(server: &Server, what: &'static str, result: Result<String>) -> Item {
     }
 }
 
+/// The rules of the HTTP server, with the certificates and keys that they name.
+async fn web_configuration(path: PathBuf) -> Item {
+    let named = path.display().to_string();
+    let read = blocking(move || Web::read(&path).map(drop)).await;
+    judged_of("", "web configuration", read.map(|()| named))
+}
+
 async fn look(server: &Server, items: &mut Vec<Item>) {
     let version = connect(server).await;
     let known = version.as_ref().ok().map(|(version, _)| *version);
     items.push(judged(server, "connection", version.map(|(_, text)| text)));
     if let Some(version) = known {
-        let configured = server.pg_bin.clone();
-        let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
-        items.push(judged(
-            server,
-            "pg_dumpall",
-            dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
-        ));
+        if server.observes().is_none() {
+            let configured = server.pg_bin.clone();
+            let dump = blocking(move || binaries::for_dump(version, configured.as_deref())).await;
+            items.push(judged(
+                server,
+                "pg_dumpall",
+                dump.map(|found| format!("{} in {}", found.version, found.directory.display())),
+            ));
+        }
         if server.drill.server.is_none() {
             let configured = server.pg_bin.clone();
             let scratch =
@@ -112,7 +130,10 @@ async fn look(server: &Server, items: &mut Vec<Item>) {
         )),
         Some(named) => scratch_server(server, named, known, items).await,
     }
-    items.push(judged(server, "directory", writable(&server.directory)));
+    items.push(directory(server));
+    if server.observes().is_some() {
+        items.push(judged(server, "files to watch over", files(server)));
+    }
     items.push(judged(server, "free space", room(server)));
 }
 
@@ -196,6 +217,37 @@ async fn connect(server: &Server) -> Result<(Version, String)> {
     let (session, version, text) = live::open(&target).await?;
     session.close().await;
     Ok((version, format!("{target}, PostgreSQL {text}")))
+}
+
+/// Where someone else takes the backups, the directory need not be writable.
+fn directory(server: &Server) -> Item {
+    match writable(&server.directory) {
+        Err(failure) if server.observes().is_some() && server.directory.is_dir() => good(
+            &server.name,
+            "note",
+            format!(
+                "{}; without that there are no manifests and no ledger, and what is found is known until pgvigil ends",
+                failure.sentence()
+            ),
+        ),
+        result => judged(server, "directory", result),
+    }
+}
+
+/// Whether what someone else writes can be read.
+fn files(server: &Server) -> Result<String> {
+    let files = store::list(&server.directory, server.archives())?;
+    for file in &files {
+        std::fs::File::open(&file.path).map_err(|error| {
+            Failure::io(format!("read archive {}", file.path.display()), error)
+                .remedy("let the user that pgvigil runs as read what the job writes")
+        })?;
+    }
+    Ok(format!(
+        "{} of the name {}",
+        render::plural(files.len() as u64, "file"),
+        server.archives()
+    ))
 }
 
 /// Whether a file can be made in the directory, by making one and removing it.

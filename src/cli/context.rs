@@ -101,7 +101,7 @@ pub(super) fn backup(args: &Args, wanted: &str) -> Result<(Server, PathBuf)> {
         return Ok((servers.swap_remove(index), PathBuf::from(wanted)));
     }
     let server = server(args)?;
-    let path = store::find(&server.directory, wanted)?;
+    let path = store::find(&server, wanted)?;
     Ok((server, path))
 }
 

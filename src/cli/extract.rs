@@ -10,6 +10,7 @@ use crate::archive::file::{self, Known};
 use crate::archive::index::Index;
 use crate::catalog::{Catalog, Database, Range, Table};
 use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::sql::encoding::is_utf8;
 use crate::sql::name::{quote_columns, quote_literal, quote_qualified};
@@ -36,8 +37,8 @@ pub(super) async fn run(
 ) -> Verb {
     let (_, path) = context::backup(args, backup)?;
     let _held = store::remove::hold(&path);
-    let manifest = store::read_manifest(&path)?;
-    let indexed = manifest.is_some();
+    let manifest = store::current_manifest(&path)?;
+    let indexed = manifest.as_ref().is_some_and(Manifest::is_ours);
     let catalog = match manifest {
         Some(manifest) => manifest.catalog,
         // Without a manifest the file itself has to say where things are: all of it is read first.

@@ -10,7 +10,7 @@ use crate::{store, verify};
 
 pub(super) async fn run(args: &Args, backup: &str) -> Verb {
     let (_, path) = context::backup(args, backup)?;
-    let Some(manifest) = store::read_manifest(&path)? else {
+    let Some(manifest) = store::current_manifest(&path)? else {
         // Without a manifest, the file itself tells: all of it has to be read.
         let progress = Progress::default();
         let judged = terminal::watch(&progress, verify::check(&path, &progress)).await?;

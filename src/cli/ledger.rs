@@ -236,7 +236,11 @@ fn cells(entry: &Entry) -> Vec<String> {
     let compared = restored.or(removed).unwrap_or(compared);
     vec![
         time(entry.finished_at),
-        entry.job.name().to_owned(),
+        if entry.observed {
+            format!("{} (observed)", entry.job.name())
+        } else {
+            entry.job.name().to_owned()
+        },
         entry.backup.as_deref().map_or_else(none, render::plain),
         compared,
         format_seconds(entry.duration_seconds),

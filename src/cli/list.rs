@@ -20,6 +20,7 @@ struct Row {
     rows: Option<u64>,
     duration_seconds: Option<f64>,
     manifest: bool,
+    observed: bool,
     verified: Option<State>,
     proven: Option<State>,
 }
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args) -> Verb {
     let mut rows = Vec::new();
     for server in context::servers(args)? {
         let entries = store::ledger::read(&server.directory)?;
-        for file in store::list(&server.directory)? {
+        for file in store::list(&server.directory, server.archives())? {
             rows.push(row(&server.name, file, &entries)?);
         }
     }
@@ -63,7 +64,8 @@ pub(super) fn run(args: &Args) -> Verb {
 
 fn row(server: &str, file: BackupFile, entries: &[Entry]) -> Result<Row> {
     // A manifest that cannot be read is verify's finding; the list goes on.
-    let manifest = store::read_manifest(&file.path).ok().flatten();
+    let manifest = store::current_manifest(&file.path).ok().flatten();
+    let observed = manifest.as_ref().filter(|manifest| !manifest.is_ours());
     let latest = |job| {
         let mut of_it = entries
             .iter()
@@ -76,7 +78,9 @@ fn row(server: &str, file: BackupFile, entries: &[Entry]) -> Result<Row> {
     };
     Ok(Row {
         server: server.to_owned(),
-        time: file.time(),
+        // A name of someone else may say its time otherwise than ours do.
+        time: observed.map_or_else(|| file.time(), |manifest| manifest.started_at),
+        observed: observed.is_some(),
         bytes: file.bytes,
         uncompressed_bytes: manifest
             .as_ref()

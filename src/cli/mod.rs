@@ -13,6 +13,7 @@ mod extract;
 mod inspect;
 mod ledger;
 mod list;
+mod log;
 mod prune;
 mod render;
 mod restore;
@@ -25,15 +26,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde_json::json;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::time::ChronoUtc;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::{Failure, FailureKind, Result};
 use crate::pg::{fence, warden};
-use args::{Args, Command, LogFormat};
+use args::{Args, Command};
 
 /// Runs the program.
 pub fn run() -> ExitCode {
@@ -68,7 +64,15 @@ pub fn run() -> ExitCode {
                     &json!({ "result": "error", "reason": kind, "message": failure.sentence() }),
                 );
             }
-            eprintln!("pgvigil: {}", failure.sentence());
+            match args.command {
+                // Whoever reads the log of the sidecar reads this too.
+                Command::Serve => tracing::error!(
+                    reason = failure.kind().policy().label,
+                    "{}",
+                    failure.sentence()
+                ),
+                _ => eprintln!("pgvigil: {}", failure.sentence()),
+            }
             ExitCode::from(failure.kind().policy().exit_code)
         }
     }
@@ -144,30 +148,15 @@ async fn dispatch(args: &Args) -> Verb {
 
 fn log_to_stderr(args: &Args) {
     // A person at a terminal has the progress bar; log lines are for files.
-    let wants_log = matches!(
-        args.command,
-        Command::Serve | Command::Drill { keep: true, .. }
-    );
+    let serves = matches!(args.command, Command::Serve);
+    let wants_log = serves || matches!(args.command, Command::Drill { keep: true, .. });
     let quiet = std::io::stderr().is_terminal() && !wants_log;
     let level = if quiet && args.log_level == tracing::Level::INFO {
         tracing::Level::WARN
     } else {
         args.log_level
     };
-    // tokio-postgres logs every notice of a server, and hyper its bytes: not what our readers look for.
-    let own = Targets::new()
-        .with_target("pgvigil", level)
-        .with_default(LevelFilter::WARN);
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .with_timer(ChronoUtc::rfc_3339());
-    let registry = tracing_subscriber::registry();
-    match args.log_format {
-        LogFormat::Text => registry.with(layer.with_filter(own)).init(),
-        LogFormat::Json => registry.with(layer.json().with_filter(own)).init(),
-    }
+    log::to_stderr(args.log_format, level, !serves);
 }
 
 /// Runs blocking work on a thread of its own.

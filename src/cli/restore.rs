@@ -6,6 +6,7 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::args::{Args, Restore};
 use super::{Verb, blocking, context, terminal};
@@ -114,6 +115,7 @@ impl Begun<'_> {
         }
         let plan = ready.plan().clone();
         let mut attempt = self.attempt(&plan)?;
+        let span = attempt.span();
         let work = async {
             let saved = self.save(&target, what).await?;
             let done = terminal::watch(&self.progress, ready.apply(&self.progress)).await?;
@@ -125,7 +127,7 @@ impl Begun<'_> {
             });
             Ok(done)
         };
-        let result = work.await;
+        let result = work.instrument(span).await;
         attempt.end(result.as_ref().err());
         let done = result?;
         self.report(&plan, &done, &text::databases(&done))
@@ -199,6 +201,7 @@ impl Begun<'_> {
             return Ok(());
         }
         let mut attempt = self.attempt(&plan)?;
+        let span = attempt.span();
         let made = plan.items.iter().filter(|item| {
             item.kind == ItemKind::Table
                 && !matches!(item.action, Action::LeaveAlone | Action::Omit)
@@ -216,7 +219,7 @@ impl Begun<'_> {
             });
             Ok(done)
         };
-        let result = work.await;
+        let result = work.instrument(span).await;
         attempt.end(result.as_ref().err());
         let done = result?;
         self.report(&plan, &done, &text::tables(&done))
@@ -361,6 +364,7 @@ impl Begun<'_> {
     fn attempt(&self, plan: &Plan) -> Result<Attempt> {
         let directory = ledger_directory(&self.path, &self.server.directory);
         let mut attempt = Attempt::begin(Job::Restore, &self.server.name, directory)?;
+        self.progress.belongs_to(attempt.job_id());
         attempt.about(&self.path, verify::backup_time(&self.checked));
         attempt.restored(self.facts(plan, None));
         Ok(attempt)

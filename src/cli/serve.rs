@@ -17,6 +17,7 @@ use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::status::{BackupSummary, Loaded, Outlook};
+use crate::store::BackupFile;
 use crate::store::agenda::KeptPause;
 use crate::store::lock::{self, Lock};
 use crate::store::space::{self, Space};
@@ -89,16 +90,17 @@ impl Runner for Jobs {
 
     fn load(&self, server: &Server) -> Result<Loaded> {
         let mut backups = Vec::new();
-        for file in store::list(&server.directory)? {
+        for file in store::archives(server)? {
             // A manifest that cannot be read is verify's finding; the file is there all the same.
-            backups.push(match store::read_manifest(&file.path) {
+            backups.push(match store::current_manifest(&file.path) {
                 Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
                 Ok(None) | Err(_) => {
                     BackupSummary::foreign(file.name.clone(), file.modified, file.bytes)
                 }
             });
         }
-        let entries = store::ledger::read(&server.directory)?;
+        let mut entries = store::ledger::read(&server.directory)?;
+        recorder::add_unwritten(&server.directory, &mut entries);
         let space = self.space(server, None).unwrap_or_default();
         Ok(Loaded {
             outlook: Outlook::new(server, &entries, &backups, &space, Utc::now()),
@@ -143,10 +145,10 @@ async fn verify_all(
     due: Option<DateTime<Utc>>,
     progress: &Progress,
 ) -> Result<()> {
-    let directory = server.directory.clone();
-    let files = super::blocking(move || store::list(&directory)).await?;
+    let listed = server.clone();
+    let files = super::blocking(move || store::archives(&listed)).await?;
     if files.is_empty() {
-        return Err(nothing("verify", server));
+        return Err(nothing(Job::Verify, server, due));
     }
     let mut faults = Vec::new();
     for file in files {
@@ -166,9 +168,9 @@ async fn drill_latest(
     due: Option<DateTime<Utc>>,
     progress: &Progress,
 ) -> Result<()> {
-    let directory = server.directory.clone();
-    let files = super::blocking(move || store::list(&directory)).await?;
-    let newest = files.last().ok_or_else(|| nothing("drill", server))?;
+    let listed = server.clone();
+    let newest = super::blocking(move || newest(&listed)).await?;
+    let newest = newest.ok_or_else(|| nothing(Job::Drill, server, due))?;
     let options = drill::Options {
         due,
         ..drill::Options::default()
@@ -177,7 +179,33 @@ async fn drill_latest(
     failure.map_or(Ok(()), Err)
 }
 
-fn nothing(what: &str, server: &Server) -> Failure {
-    let what = format!("{what} backups of server {}: there are none", server.name);
-    Failure::new(FailureKind::Directory, what).remedy("take one with `pgvigil backup`")
+/// The newest backup. Of files of someone else it is the newest whole one, which has a manifest: that another one is cut
+/// is known, and proves nothing about those that can be restored.
+fn newest(server: &Server) -> Result<Option<BackupFile>> {
+    let mut files = store::archives(server)?;
+    let whole = |file: &BackupFile| matches!(store::current_manifest(&file.path), Ok(Some(_)));
+    if server.observes().is_some()
+        && let Some(index) = files.iter().rposition(whole)
+    {
+        return Ok(Some(files.swap_remove(index)));
+    }
+    Ok(files.pop())
+}
+
+/// A job without a backup is an attempt too: one that could not run.
+fn nothing(job: Job, server: &Server, due: Option<DateTime<Utc>>) -> Failure {
+    let what = format!(
+        "{} backups of server {}: there are none",
+        job.name(),
+        server.name
+    );
+    let failure = Failure::new(FailureKind::Directory, what).remedy(store::where_from(server));
+    let begun = Begun {
+        job,
+        due,
+        attempt: 1,
+        started_at: Utc::now(),
+    };
+    recorder::record(&server.name, &server.directory, begun, &failure);
+    failure
 }

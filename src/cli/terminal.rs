@@ -109,7 +109,8 @@ async fn log_stages(progress: Progress) {
     loop {
         let (stage, _, _) = progress.now();
         if stage != last && !stage.is_empty() {
-            info!(stage, "at work");
+            let job_id = Some(progress.job_id()).filter(|id| !id.is_empty());
+            info!(job_id, stage, "at work");
             last = stage;
         }
         tokio::time::sleep(REDRAW).await;

@@ -57,15 +57,15 @@ pub(super) async fn run(args: &Args, backup: &str, all: bool) -> Verb {
 }
 
 fn all_backups(args: &Args) -> Result<Vec<(Server, PathBuf)>> {
-    let mut all = Vec::new();
+    let (mut all, mut remedy) = (Vec::new(), "");
     for server in context::servers(args)? {
-        let files = store::list(&server.directory)?;
+        remedy = store::where_from(&server);
+        let files = store::archives(&server)?;
         all.extend(files.into_iter().map(|file| (server.clone(), file.path)));
     }
     if all.is_empty() {
         return Err(
-            Failure::new(FailureKind::Usage, "verify all backups: there are none")
-                .remedy("take one with `pgvigil backup`"),
+            Failure::new(FailureKind::Usage, "verify all backups: there are none").remedy(remedy),
         );
     }
     Ok(all)

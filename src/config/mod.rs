@@ -3,6 +3,7 @@
 //! What was typed is another type ([`raw`]); this one is what the rest of the program sees. Secrets are named, not held:
 //! a password is read from its file or variable when a connection is made, so that a rotated one is used at once.
 
+pub(crate) mod document;
 pub mod expect;
 pub mod raw;
 mod resolve;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use crate::schedule::Schedule;
@@ -147,6 +149,8 @@ pub struct Observe {
     pub pattern: String,
     /// How long a file has to stay as it is before it is taken for complete.
     pub settle: Duration,
+    /// The time zone of the times in their names.
+    pub timezone: Tz,
 }
 
 /// What happens when the next backup will not fit.
@@ -297,7 +301,34 @@ pub fn notes(config: &Config) -> Vec<String> {
     config.servers.iter().flat_map(Server::notes).collect()
 }
 
+/// Which files are backups where we take them: those of any time, and what a person put beside them.
+pub const ARCHIVES: &str = "*.sql.gz";
+
 impl Server {
+    /// What the names of its backups look like, with `*` and `?` as wildcards.
+    pub fn archives(&self) -> &str {
+        self.observes()
+            .map_or(ARCHIVES, |observe| observe.pattern.as_str())
+    }
+
+    /// Which files to watch over, where someone else takes the backups.
+    pub fn observes(&self) -> Option<&Observe> {
+        match &self.backup.mode {
+            Mode::Take => None,
+            Mode::Observe(observe) => Some(observe),
+        }
+    }
+
+    /// How long a file of someone else has to stay as it is before it is taken for complete. One without bytes may stay so
+    /// for as long as a backup may take: gzip keeps back what pg_dump writes first, and before that the shell has made the
+    /// file.
+    pub fn settles(&self, observe: &Observe, bytes: u64) -> Duration {
+        match bytes {
+            0 => observe.settle.max(self.backup.timeout),
+            _ => observe.settle,
+        }
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let mut note = |what: String| {
@@ -396,6 +427,7 @@ impl Default for Observe {
         Self {
             pattern: "postgresql_backup_*.sql.gz".to_owned(),
             settle: Duration::from_secs(60),
+            timezone: Tz::UTC,
         }
     }
 }

@@ -3,22 +3,22 @@
 //! This module knows keys; `resolve` knows defaults and limits. Scalars stay text until then, so that each is refused in
 //! the same words, with its line and key.
 
-use std::fmt::Display;
-use std::io::Read;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 use serde_yaml::Spanned;
 
+use super::document::{Form, Text, given};
 use super::{Config, resolve};
-use crate::error::{Failure, FailureKind, Result};
+use crate::error::Result;
 
-/// Largest file that is read; the longest sensible configuration is a few KiB.
-pub const SIZE_LIMIT: u64 = 1 << 20;
-
-/// A scalar as typed.
-pub(super) type Text = Spanned<String>;
+/// The words for this file.
+const FORM: Form = Form {
+    name: "configuration",
+    unreadable: "name a readable file with --config",
+    malformed: "README.md lists every key with its form",
+};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -69,7 +69,7 @@ pub(super) struct Server {
     pub(super) pg_bin: Option<Text>,
     #[serde(default)]
     pub(super) backup: Option<Backup>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub(super) paused: Option<Spanned<Paused>>,
     #[serde(default)]
     pub(super) volume: Option<Volume>,
@@ -287,94 +287,21 @@ pub(super) struct Objectives {
 
 /// Reads and resolves a configuration file.
 pub fn read(path: &Path) -> Result<Config> {
-    let unreadable = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Config,
-            format!("read configuration {}", path.display()),
-        )
-        .because(error)
-        .remedy("name a readable file with --config")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut text = String::new();
-    // One byte more than the limit tells a file that is too large from one that just fits, whatever metadata says.
-    file.take(SIZE_LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    parse(&text, path)
+    // Two names of one directory on disk are one directory.
+    parse_with(&FORM.read(path)?, path, &|directory| {
+        std::fs::canonicalize(directory).ok()
+    })
 }
 
 /// Resolves the text of a configuration file; `path` is its name in messages.
 pub fn parse(text: &str, path: &Path) -> Result<Config> {
-    let refused = |what: &dyn Display| {
-        Failure::new(
-            FailureKind::Config,
-            format!("read configuration {}: {what}", path.display()),
-        )
-    };
-    if text.len() as u64 > SIZE_LIMIT {
-        return Err(
-            refused(&format_args!("the file is larger than {SIZE_LIMIT} bytes"))
-                .remedy("is this the right file?"),
-        );
-    }
-    let options = serde_yaml::options! { with_snippet: false };
-    let document: Document = serde_yaml::from_str_with_options(text, options).map_err(|error| {
-        refused(&explain(&error, text)).remedy("README.md lists every key with its form")
-    })?;
-    resolve::document(&document).map_err(|problem| {
-        let failure = refused(&format_args!(
-            "line {}, {}: {}",
-            problem.line, problem.key, problem.what
-        ));
-        failure.remedy(problem.remedy)
-    })
+    parse_with(text, path, &|_| None)
 }
 
-/// The parser's message behind line and key. Its own text ends with a place that would say the line twice.
-fn explain(error: &serde_yaml::Error, text: &str) -> String {
-    let message = error
-        .without_snippet()
-        .render_with_formatter(&serde_yaml::UserMessageFormatter);
-    let message = message
-        .split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .replace('\n', " ")
-        // YAML's own words for the three forms say nothing to most people.
-        .replace("expected string scalar", "expected one value")
-        .replace("expected mapping start", "expected keys with values")
-        .replace("expected sequence start", "expected a list");
-    let Some(place) = error.location() else {
-        return message;
-    };
-    let key = key_at(text, place.line(), place.column());
-    match key {
-        Some(key) if !message.contains(&format!("`{key}`")) => {
-            format!("line {}, {key}: {message}", place.line())
-        }
-        _ => format!("line {}: {message}", place.line()),
-    }
-}
-
-/// The last key that begins before a place on its line.
-fn key_at(text: &str, line: u64, column: u64) -> Option<String> {
-    let line = text
-        .lines()
-        .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
-    let before: String = line.chars().take(usize::try_from(column).ok()?).collect();
-    let head = before.rsplit_once(':')?.0;
-    let key = head
-        .rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .next()?;
-    (!key.is_empty()).then(|| key.to_owned())
-}
-
-/// A key that is there has a value: `null` is refused instead of meaning the default.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// `real` gives the place that a directory's name leads to, where there is one.
+fn parse_with(text: &str, path: &Path, real: resolve::RealPath<'_>) -> Result<Config> {
+    let document: Document = FORM.parse(text, path)?;
+    resolve::document(&document, real).map_err(|problem| FORM.refused(problem, path))
 }
 
 #[cfg(test)]

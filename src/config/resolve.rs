@@ -3,18 +3,19 @@
 mod scalar;
 
 use serde_yaml::Spanned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::raw::{self, Text};
+use super::document::{Resolved, Section, Text};
+use super::raw;
 use super::{
     Backup, CHECK_TIMEOUT, Check, Config, Connection, Drill, Expect, Freshness, Http, Mode,
     Objectives, Observe, PasswordSource, Pause, Retention, ScratchServer, Server, SslMode, Verify,
     Volume, WhenShort,
 };
 use scalar::{
-    Resolved, Section, absolute, address, duration, duration_or, file_pattern, filled, jitter,
-    moment, schedule, server_name, size, sslmode, truth, whole, whole_or,
+    absolute, address, duration, duration_or, file_pattern, filled, jitter, moment, schedule,
+    server_name, size, sslmode, timezone, truth, whole, whole_or,
 };
 
 /// When nothing is said: backups at night, verification when they are done, a drill a week. Apart, so that they do not
@@ -29,8 +30,11 @@ const RETRIES: (u32, u32) = (0, 10);
 /// Jobs at once, over all servers: a sidecar shares its node with the databases it protects.
 const JOBS: u32 = 4;
 
+/// Where a directory's name leads to on disk, where there is one.
+pub(super) type RealPath<'a> = &'a dyn Fn(&Path) -> Option<PathBuf>;
+
 /// Resolves the whole file.
-pub(super) fn document(raw: &raw::Document) -> Resolved<Config> {
+pub(super) fn document(raw: &raw::Document, real: RealPath<'_>) -> Resolved<Config> {
     let root = Section {
         path: String::new(),
         line: 1,
@@ -48,7 +52,7 @@ pub(super) fn document(raw: &raw::Document) -> Resolved<Config> {
         servers.push(server(&section, &one.value)?);
     }
     names_are_unique(typed)?;
-    directories_are_apart(typed)?;
+    directories_are_apart(typed, real)?;
     let http = Section {
         path: "http".to_owned(),
         line: 1,
@@ -270,6 +274,7 @@ fn mode(section: &Section, raw: &raw::Backup) -> Resolved<Mode> {
             file_pattern(section, "pattern", typed)
         })?,
         settle: duration_or(section, "settle", raw.settle.as_ref(), usual.settle)?,
+        timezone: timezone(section, raw.timezone.as_ref())?,
     }))
 }
 
@@ -566,33 +571,37 @@ fn names_are_unique(servers: &[Spanned<raw::Server>]) -> Resolved<()> {
 }
 
 /// Two servers in one directory, or one in the other's, would list and delete each other's backups.
-fn directories_are_apart(servers: &[Spanned<raw::Server>]) -> Resolved<()> {
-    let typed: Vec<_> = servers
-        .iter()
-        .enumerate()
-        .filter_map(|(index, one)| Some((index, one.value.directory.as_ref()?)))
-        .collect();
-    for (index, one) in &typed {
-        let others = typed.iter().filter(|(other, _)| other < index);
-        let (path, section) = (
-            Path::new(&one.value),
-            Section {
+fn directories_are_apart(servers: &[Spanned<raw::Server>], real: RealPath<'_>) -> Resolved<()> {
+    // In the order of paths, what lies in a directory follows it.
+    let mut seen: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for (index, one) in servers.iter().enumerate() {
+        let Some(typed) = &one.value.directory else {
+            continue;
+        };
+        let named: PathBuf = Path::new(&typed.value).components().collect();
+        let path = real(&named).unwrap_or_else(|| named.clone());
+        let around = path.ancestors().find_map(|path| seen.get(path));
+        let inside = || {
+            let next = seen.range(path.clone()..).next();
+            next.filter(|(other, _)| other.starts_with(&path))
+                .map(|(_, index)| index)
+        };
+        if let Some(other) = around.or_else(inside) {
+            let section = Section {
                 path: format!("servers[{index}]"),
                 line: 1,
-            },
-        );
-        for (other, earlier) in others {
-            let earlier = Path::new(&earlier.value);
-            if path.starts_with(earlier) || earlier.starts_with(path) {
-                let what = format!("the same as, inside of, or around servers[{other}].directory");
-                return Err(section.bad(
-                    "directory",
-                    one,
-                    &what,
-                    "give each server a directory of its own",
-                ));
-            }
+            };
+            let leads = if path == named {
+                String::new()
+            } else {
+                format!(" (it leads to {})", path.display())
+            };
+            let what =
+                format!("the same as, inside of, or around servers[{other}].directory{leads}");
+            let remedy = "give each server a directory of its own";
+            return Err(section.bad("directory", typed, &what, remedy));
         }
+        seen.insert(path, index);
     }
     Ok(())
 }

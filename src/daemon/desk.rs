@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::config::{Mode, Pause};
 use crate::ledger::Job;
-use crate::status::Paused;
 use crate::status::control::Refusal;
+use crate::status::{BackupSummary, Paused};
 use crate::store::agenda::KeptPause;
 
 /// A server's desk. Clones share it.
@@ -30,6 +30,10 @@ struct Papers {
     queue: VecDeque<Job>,
     running: Option<Job>,
     pause: Option<KeptPause>,
+    /// Whether the directory is to be read again.
+    to_read: bool,
+    /// Files of someone else that are known here alone, since the directory cannot be written to.
+    unwritten: Vec<BackupSummary>,
 }
 
 impl Desk {
@@ -128,6 +132,22 @@ impl Desk {
     pub(super) fn set_pause(&self, pause: Option<KeptPause>) {
         self.with(|papers| papers.pause = pause);
         self.0.changed.notify_one();
+    }
+
+    /// Asks for the directory to be read again, with what else is known of its files.
+    pub(super) fn read_again(&self, unwritten: Vec<BackupSummary>) {
+        self.with(|papers| (papers.to_read, papers.unwritten) = (true, unwritten));
+        self.0.changed.notify_one();
+    }
+
+    /// Whether the directory is to be read again; that is then no longer asked for.
+    pub(super) fn is_to_read(&self) -> bool {
+        self.with(|papers| std::mem::take(&mut papers.to_read))
+    }
+
+    /// Files of someone else that are known here alone.
+    pub(super) fn unwritten(&self) -> Vec<BackupSummary> {
+        self.with(|papers| papers.unwritten.clone())
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Papers) -> T) -> T {

@@ -17,6 +17,7 @@ mod attempt;
 mod clock;
 mod control;
 mod desk;
+mod files;
 mod reload;
 mod server;
 mod stop;
@@ -44,6 +45,7 @@ use crate::status::control::Control;
 use crate::status::{Loaded, Shared, Space};
 use crate::store::agenda::KeptPause;
 use crate::store::lock::Lock;
+use crate::web::Web;
 
 use clock::{Clock, SystemClock};
 use supervisor::Supervisor;
@@ -169,6 +171,7 @@ async fn serve_by(
     stop: Stop,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<Started> {
+    let web = rules(&config.http).await?;
     let (listener, address) = listen(config.http.listen).await?;
     listening(address);
     let servers = config.servers.iter().cloned().map(Arc::new);
@@ -179,7 +182,7 @@ async fn serve_by(
         stop,
         room: Arc::new(RwLock::new(Arc::new(Semaphore::new(config.jobs as usize)))),
     };
-    let mut supervisor = Supervisor::start(context.clone(), config, path, listener)?;
+    let mut supervisor = Supervisor::start(context.clone(), config, path, listener, web)?;
     let control = supervisor.control();
     let serving = async move {
         tokio::select! {
@@ -189,6 +192,14 @@ async fn serve_by(
         }
     };
     Ok((serving.boxed(), control))
+}
+
+/// Who may talk to the port.
+async fn rules(config: &config::Http) -> Result<Web> {
+    match config.web_config_file.clone() {
+        Some(path) => server::blocking(move || Web::read(&path)).await,
+        None => Ok(Web::open()),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)> {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Context;
 use super::control::Reload;
 use super::server::blocking;
+use crate::config::document::SIZE_LIMIT;
 use crate::config::{Config, raw};
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger;
@@ -95,8 +96,6 @@ fn digest_of(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).ok()?;
-    file.take(raw::SIZE_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).ok()?;
     Some(ledger::digest(&bytes))
 }

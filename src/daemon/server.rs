@@ -133,6 +133,9 @@ pub(super) async fn run(context: Context, id: u64, desk: Desk, unread: Unread) -
         if !task.is_kept {
             task.tidy(&server).await;
         }
+        if task.desk.is_to_read() {
+            readable = task.reload().await;
+        }
         match task.wanted(&server) {
             Some(wanted) => {
                 task.work(&server, wanted).await;
@@ -510,11 +513,12 @@ impl Task {
     /// Reads the disk; what was known stays where that fails.
     async fn reload(&self) -> bool {
         let (runner, server) = (Arc::clone(&self.context.runner), self.desk.config());
-        let name = server.name.clone();
+        let (name, unwritten) = (server.name.clone(), self.desk.unwritten());
         let read = blocking(move || {
-            let status = runner
-                .load(&server)
-                .map(|loaded| ServerStatus::new(&loaded))?;
+            let status = runner.load(&server).map(|mut loaded| {
+                loaded.complete(unwritten);
+                ServerStatus::new(&loaded)
+            })?;
             let pause: Option<KeptPause> = runner.recall_pause(&server)?;
             Ok((status, pause))
         })

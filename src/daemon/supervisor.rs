@@ -12,12 +12,13 @@ use super::control::{Clerk, Counter, Reload};
 use super::desk::Desk;
 use super::server::Unread;
 use super::tasks::Tasks;
-use super::{CLOSING, Context, PATIENCE, listen, reload, server, watch};
+use super::{CLOSING, Context, PATIENCE, files, listen, reload, rules, server, watch};
 use crate::config::{self, Config};
 use crate::error::{Failure, Result};
 use crate::http;
 use crate::status::ServerView;
 use crate::status::control::Control;
+use crate::web::Web;
 
 /// All tasks, and what they were started with.
 pub(super) struct Supervisor {
@@ -26,6 +27,8 @@ pub(super) struct Supervisor {
     path: Option<PathBuf>,
     /// The port, which stays open when what serves it is replaced.
     listener: std::net::TcpListener,
+    /// Who may talk to it.
+    web: Web,
     counter: Arc<Counter>,
     wishes: mpsc::Receiver<Reload>,
     desks: BTreeMap<String, (u64, Desk)>,
@@ -44,6 +47,7 @@ impl Supervisor {
         config: Config,
         path: Option<PathBuf>,
         listener: std::net::TcpListener,
+        web: Web,
     ) -> Result<Self> {
         // Wishes that come together are answered one after the other.
         let (wish, wishes) = mpsc::channel(4);
@@ -54,6 +58,7 @@ impl Supervisor {
             config,
             path,
             listener,
+            web,
             counter,
             wishes,
             desks: BTreeMap::new(),
@@ -124,6 +129,7 @@ impl Supervisor {
             self.context.shared.clone(),
             self.control(),
             config.token_file.clone(),
+            self.web.clone(),
         );
         let closing = self.closing.clone();
         self.services.spawn("http", closing.clone(), async move {
@@ -147,6 +153,11 @@ impl Supervisor {
             format!("space of {name}"),
             desk.retired(),
             watch::space(context.clone(), id, desk.clone()),
+        );
+        self.workers.spawn(
+            format!("files of {name}"),
+            desk.retired(),
+            files::watch(context.clone(), id, desk.clone()),
         );
         self.workers.spawn(
             format!("jobs of {name}"),
@@ -183,6 +194,9 @@ impl Supervisor {
 
     /// Puts another configuration in force. What can fail comes first.
     async fn apply(&mut self, config: Config) -> Result<()> {
+        if config.http.web_config_file != self.config.http.web_config_file {
+            self.web = rules(&config.http).await?;
+        }
         if config.http.listen != self.config.http.listen {
             self.listener = listen(config.http.listen).await?.0;
         }

@@ -1,4 +1,5 @@
 mod asked;
+mod histories;
 mod pods;
 mod reload;
 

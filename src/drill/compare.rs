@@ -43,7 +43,7 @@ pub(super) async fn all(
         report.rows += actual.rows();
     }
     set_nameless_aside(report);
-    if manifest.is_none() {
+    if !manifest.is_some_and(Manifest::is_ours) {
         session::settle(expected, scratch, progress, report).await?;
     }
     summarize(expected, report);

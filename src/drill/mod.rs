@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use crate::catalog::Catalog;
 use crate::config::{self, Server};
@@ -88,6 +88,7 @@ pub async fn run(
         &mut made,
         &mut report,
     ));
+    let work = work.instrument(attempt.span());
     let mut result = tokio::select! {
         result = work => result,
         () = tokio::time::sleep(server.drill.timeout) => {
@@ -98,7 +99,8 @@ pub async fn run(
     };
     if let Some(given) = made {
         progress.stage("cleanup", 0);
-        result = on_server::clear(given, &mut report, result).await;
+        let clear = on_server::clear(given, &mut report, result);
+        result = clear.instrument(attempt.span()).await;
     }
     report.duration_seconds = attempt.seconds();
     report.finished_at = Utc::now();

@@ -34,6 +34,7 @@ use serde::Serialize;
 use crate::metrics::{self, Exporter};
 use crate::status::control::Control;
 use crate::status::{Shared, Snapshot};
+use crate::web::{Asked, Peer, Refusal, Web};
 use actions::Actions;
 use answer::{HTML, JSON, PLAIN, YAML, last, later, problem, respond, text};
 use cache::{Cache, Item, Unrendered};
@@ -58,23 +59,59 @@ struct Inner {
     exporter: Exporter,
     cache: Cache,
     actions: Actions,
+    web: Web,
     clock: fn() -> DateTime<Utc>,
 }
 
 impl App {
-    /// An app that answers from a snapshot, and asks `control` for what those wish who hold the token in `token_file`.
-    pub fn new(shared: Shared, control: Arc<dyn Control>, token_file: Option<PathBuf>) -> Self {
+    /// An app that answers from a snapshot, and asks `control` for what those wish who hold the token in `token_file`; `web`
+    /// says who is answered.
+    pub fn new(
+        shared: Shared,
+        control: Arc<dyn Control>,
+        token_file: Option<PathBuf>,
+        web: Web,
+    ) -> Self {
         Self(Arc::new(Inner {
             exporter: Exporter::new(shared.clone()),
             shared,
             cache: Cache::default(),
             actions: Actions::new(control, Token::new(token_file)),
+            web,
             clock: Utc::now,
         }))
     }
 
+    /// Who is answered.
+    fn web(&self) -> &Web {
+        &self.0.web
+    }
+
+    /// The answer to a request of a client at `peer`, where it may have one; `shown` is what it showed when it connected.
+    pub async fn admit<B: Body<Data = Bytes> + Unpin>(
+        &self,
+        request: Request<B>,
+        peer: IpAddr,
+        shown: &Peer,
+    ) -> Answer {
+        let web = &self.0.web;
+        let path = request.uri().path();
+        let asked = Asked {
+            path,
+            headers: request.headers(),
+            needs_token: request.method() == Method::POST
+                && route::find(path).is_some_and(|route| route.kind.is_action()),
+        };
+        let mut answer = match web.admit(asked, shown).await {
+            Ok(()) => self.answer(request, peer).await,
+            Err(refusal) => unread(&request, refused(refusal)),
+        };
+        web.dress(answer.headers_mut());
+        answer
+    }
+
     /// The answer to a request of a client at `peer`.
-    pub async fn answer<B: Body<Data = Bytes> + Unpin>(
+    async fn answer<B: Body<Data = Bytes> + Unpin>(
         &self,
         request: Request<B>,
         peer: IpAddr,
@@ -300,6 +337,13 @@ fn wrong(status: StatusCode, is_program: bool, error: &'static str) -> Answer {
     } else {
         respond(status, PLAIN, error)
     }
+}
+
+/// The answer to a request that is not admitted.
+fn refused(refusal: Refusal) -> Answer {
+    let mut answer = respond(refusal.status, PLAIN, refusal.body);
+    answer.headers_mut().extend(refusal.headers);
+    answer
 }
 
 /// An answer before which nobody looked at the body.

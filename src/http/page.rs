@@ -54,7 +54,7 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Markup {
     html! {
         h2 { (view.config.name) }
         p class=(class) { "Could I restore now? " strong { (verdict.sentence) } }
-        @if let Some(error) = &view.unreadable { p.verdict.bad { (error) } }
+        @for error in view.unreadable.iter().chain(&view.observe_trouble) { p.verdict.bad { (error) } }
         table {
             tr { th { "PostgreSQL" } td { @if view.up { "answers" } @else { "does not answer" } } }
             (newest(view, now))
@@ -63,6 +63,12 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Markup {
             tr { th { "Volume" } td { (format!("{:.0} % full, ", view.space.fill_ratio() * 100.0)) (format_bytes(view.space.available_bytes)) " left" } }
             @if let Some(running) = &view.running {
                 tr { th { "Running" } td { (running.job.name()) " since " (time(running.started_at)) (progress(running.progress.now())) } }
+            }
+            @if let Some(since) = view.observed_growing {
+                tr { th { "Being written" } td { "a backup by someone else, since " (time(since)) } }
+            }
+            @if let Some(name) = &view.status.newer_is_cut {
+                tr { th { "Not whole" } td { (name) } }
             }
             (next("Next backup", view.next.backup))
             (next("Next verification", view.next.verify))

@@ -9,6 +9,7 @@ mod places;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use crate::web::Peer;
 use guard::Guarded;
 use places::{Place, Places};
 
@@ -63,10 +65,13 @@ pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
 
 async fn serve_up_to(capacity: usize, listener: TcpListener, app: App, stop: CancellationToken) {
     let places = Places::new(capacity);
+    let web = app.web();
+    let mut watch = pin!(web.watch());
     let mut connections = JoinSet::new();
     loop {
         let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
+            never = watch.as_mut() => match never {},
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -100,16 +105,26 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let place = Arc::new(place);
+    let served = async {
+        let accepted = tokio::select! {
+            accepted = app.web().accept(stream) => accepted,
+            () = stop.cancelled() => None,
+        };
+        if let Some((stream, shown)) = accepted {
+            let client = (peer.ip(), shown);
+            talk(stream, client, app.clone(), Arc::clone(&place), stop).await;
+        }
+    };
     tokio::select! {
         () = place.dismissed() => {}
-        () = talk(stream, peer.ip(), app, Arc::clone(&place), stop) => {}
+        () = served => {}
     }
 }
 
 /// Whatever a client does wrong is its own affair and not worth a line in the log.
 async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    peer: IpAddr,
+    client: (IpAddr, Peer),
     app: App,
     place: Arc<Place>,
     stop: CancellationToken,
@@ -117,10 +132,11 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let guarded = Guarded::new(stream, Arc::clone(&place));
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, place) = (app.clone(), Arc::clone(&place));
+        let (peer, shown) = client.clone();
         place.asked();
         Box::pin(async move {
             place.owes_nothing().await;
-            let answer = app.answer(request, peer).await;
+            let answer = app.admit(request, peer, &shown).await;
             place.answered();
             Ok::<_, Infallible>(answer)
         })

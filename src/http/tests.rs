@@ -94,7 +94,7 @@ impl Served {
         let address = listener.local_addr().expect("an address");
         let (stop, daemon) = (CancellationToken::new(), Arc::new(Daemon::default()));
         let control = Arc::clone(&daemon);
-        let app = App::new(shared.clone(), control, token_file);
+        let app = App::new(shared.clone(), control, token_file, crate::web::Web::open());
         let task = tokio::spawn(serve(listener, app, stop.clone()));
         Self {
             address,

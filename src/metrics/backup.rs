@@ -106,9 +106,9 @@ pub(super) fn plan(out: &mut Families, view: &ServerView) {
         .filter(|running| running.job == Job::Backup);
     out.gauge(
         "pgvigil_backup_in_progress",
-        "Whether a backup runs.",
+        "Whether a backup runs, or someone else writes one.",
         name,
-        flag(running.is_some()),
+        flag(running.is_some() || view.observed_growing.is_some()),
     );
     let bytes = running.map_or(0.0, |running| number(running.progress.now().1));
     out.gauge(

@@ -65,6 +65,10 @@ fn every_series_exists_from_the_start() {
     has(&text, "pgvigil_backup_age_seconds{server=\"a\"} inf");
     has(
         &text,
+        "pgvigil_ledger_first_entry_timestamp_seconds{server=\"a\"} 0",
+    );
+    has(
+        &text,
         "pgvigil_objective_max_age_seconds{server=\"a\"} 172800",
     );
     has(
@@ -177,6 +181,12 @@ fn a_morning_is_told() {
         at(3, 0).timestamp()
     );
     has(&text, &proven);
+    // The first attempt failed; it is one all the same.
+    let first = morning().entries[0].started_at.timestamp();
+    has(
+        &text,
+        &format!("pgvigil_ledger_first_entry_timestamp_seconds{{server=\"a\"}} {first}"),
+    );
 }
 
 #[test]

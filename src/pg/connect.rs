@@ -19,6 +19,13 @@ use crate::config::{Connection, PasswordSource, SslMode};
 use crate::error::{Failure, FailureKind, Result};
 
 const DEFAULT_PORT: u16 = 5432;
+
+/// What sessions are called that need no name of their own.
+const APPLICATION_NAME: &str = "pgvigil";
+
+/// Sessions that look at what others wait for wait for nothing themselves.
+const WATCHING_OPTIONS: &str = "-c statement_timeout=3s -c lock_timeout=1s";
+
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where PostgreSQL packages put their sockets.
@@ -43,6 +50,8 @@ pub struct Target {
     connect_timeout: Duration,
     /// Settings of each session, which win over those of databases and roles.
     options: String,
+    /// What sessions are called on the server.
+    application_name: String,
     /// The databases that may be entered, by the names they are asked for; none where all may.
     only: Option<Arc<BTreeMap<String, String>>>,
 }
@@ -151,6 +160,7 @@ impl Target {
                 .connect_timeout
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
             options: String::new(),
+            application_name: APPLICATION_NAME.to_owned(),
             only: None,
         })
     }
@@ -168,6 +178,7 @@ impl Target {
             sslrootcert: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             options: OWN_SERVER_OPTIONS.to_owned(),
+            application_name: APPLICATION_NAME.to_owned(),
             only: None,
         }
     }
@@ -179,6 +190,27 @@ impl Target {
         if version.major >= 17 {
             target.options.push_str(OPTIONS_SINCE_17);
         }
+        target
+    }
+
+    /// The same with another name for its sessions, by which they are known on the server.
+    #[must_use]
+    pub fn called(&self, application_name: impl Into<String>) -> Self {
+        let mut target = self.clone();
+        target.application_name = application_name.into();
+        target
+    }
+
+    /// What its sessions are called on the server.
+    pub fn application_name(&self) -> &str {
+        &self.application_name
+    }
+
+    /// The same, for short looks that may not wait. They are not called as the sessions that they look at.
+    #[must_use]
+    pub fn for_watching(&self) -> Self {
+        let mut target = self.called(APPLICATION_NAME);
+        WATCHING_OPTIONS.clone_into(&mut target.options);
         target
     }
 
@@ -261,7 +293,7 @@ impl Target {
                 "PGCONNECT_TIMEOUT",
                 self.connect_timeout.as_secs().max(1).to_string(),
             ),
-            ("PGAPPNAME", "pgvigil".to_owned()),
+            ("PGAPPNAME", self.application_name.clone()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
@@ -337,7 +369,7 @@ impl Target {
             .port(self.port)
             .user(&self.user)
             .dbname(&on)
-            .application_name("pgvigil")
+            .application_name(&self.application_name)
             .options(&self.options)
             .connect_timeout(self.connect_timeout)
             .tcp_user_timeout(Duration::from_secs(60))

@@ -20,6 +20,16 @@ pub fn dumpall(binaries: &Binaries, target: &Target, deadline: Duration) -> Resu
     Ok(program)
 }
 
+/// Longest time that a setting of PostgreSQL holds, in milliseconds.
+const LONGEST_MS: u128 = i32::MAX as u128;
+
+/// Has pg_dump, or each pg_dump of a pg_dumpall, wait so long for the locks on its tables and then fail.
+#[must_use]
+pub fn with_lock_timeout(program: Program, timeout: Duration) -> Program {
+    let milliseconds = timeout.as_millis().clamp(1, LONGEST_MS);
+    program.args([format!("--lock-wait-timeout={milliseconds}")])
+}
+
 /// `pg_dumpall --schema-only`: what a restored server says its definitions are.
 pub fn definitions(binaries: &Binaries, target: &Target, deadline: Duration) -> Result<Program> {
     Ok(dumpall(binaries, target, deadline)?.args(["--schema-only"]))

@@ -2,7 +2,7 @@
 //!
 //! [`process`] runs programs, each under a [`warden`] that outlives us by just as long as cleaning up takes. [`binaries`]
 //! finds them by version, [`connect`] opens sessions, [`live`] asks a server what a whole dump of it must hold, [`dump`]
-//! is pg_dumpall's command line, [`scratch`] a throwaway server, [`locale`] what serves where it lacks one, [`measure`]
+//! is pg_dumpall's command line, [`lock_waits`] sees what it waits for, [`scratch`] a throwaway server, [`locale`] what serves where it lacks one, [`measure`]
 //! reads tables back to be compared, [`objects`] lists everything else by name, [`url`] reads what a person types to name a
 //! server.
 
@@ -14,6 +14,7 @@ pub mod fence;
 mod large_objects;
 pub mod live;
 pub mod locale;
+pub mod lock_waits;
 pub mod measure;
 pub mod objects;
 pub mod passfile;

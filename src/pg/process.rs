@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use super::user::RunAs;
 use super::warden::{DEADLINE_CODE, START_CODE};
 
-/// Most of standard error that is kept: the end of it, where programs say why they gave up.
-const STDERR_TAIL: usize = 16 * 1024;
+/// Most of standard error that is kept: the end of it, where programs say why they gave up. pg_dump quotes the statement
+/// that failed, and one that locks many tables has up to 100 kB.
+const STDERR_TAIL: usize = 128 * 1024;
 
 /// Most of standard output that [`output`] keeps.
 const OUTPUT_LIMIT: u64 = 1 << 20;

@@ -57,7 +57,8 @@ pub(super) fn plan(server: &Server, now: DateTime<Utc>) -> Result<Plan> {
     let entries = store::ledger::read(directory)?;
     let record = Record::of(&entries);
     let mut found = Vec::new();
-    for file in store::list(directory)? {
+    // Names are judged below: ours and those that are watched over.
+    for file in store::list(directory, "*")? {
         if is_backup_name(server, &file.name) {
             found.extend(find(file, &record)?);
         }
@@ -97,7 +98,7 @@ fn find(file: BackupFile, record: &Record<'_>) -> Result<Option<Found>> {
     let manifest = store::read_manifest(&file.path)
         .ok()
         .flatten()
-        .filter(|manifest| is_ours(manifest, &file.name));
+        .filter(|manifest| belongs(manifest, &file.name));
     let (mut verified, drilled) = record.get(&file.name);
     if manifest
         .as_ref()
@@ -113,7 +114,7 @@ fn find(file: BackupFile, record: &Record<'_>) -> Result<Option<Found>> {
     let backup = Backup {
         begun: file.time(),
         bytes: seen.bytes,
-        origin: if manifest.is_some() {
+        origin: if manifest.as_ref().is_some_and(Manifest::is_ours) {
             Origin::Ours
         } else {
             Origin::Foreign
@@ -147,7 +148,7 @@ fn orphans(directory: &Path) -> Result<Vec<(String, Seen)>> {
             continue;
         }
         let manifest = store::read_manifest(&path).ok().flatten();
-        if manifest.is_some_and(|manifest| is_ours(&manifest, archive))
+        if manifest.is_some_and(|manifest| belongs(&manifest, archive))
             && let Some(seen) = remove::look(&directory.join(&name))?
         {
             orphans.push((name, seen));
@@ -157,7 +158,8 @@ fn orphans(directory: &Path) -> Result<Vec<(String, Seen)>> {
     Ok(orphans)
 }
 
-/// Whether pgvigil made the backup of this name: archives of others carry no number of ours.
-fn is_ours(manifest: &Manifest, name: &str) -> bool {
-    manifest.archive.file_name == name && !manifest.archive.archive_id.is_empty()
+/// Whether we wrote this manifest for the backup of this name: one that we made, or one that we watch over.
+fn belongs(manifest: &Manifest, name: &str) -> bool {
+    let known = !manifest.archive.archive_id.is_empty() || !manifest.is_ours();
+    manifest.archive.file_name == name && known
 }

@@ -42,6 +42,7 @@ fn put(directory: &Path, begun: DateTime<Utc>) -> PathBuf {
             ..ArchiveFacts::default()
         },
         catalog: Catalog::default(),
+        observed: None,
     };
     let json = manifest.to_json().expect("json");
     fs::write(store::manifest_path(&path), json).expect("write");

@@ -15,6 +15,10 @@ pub enum Marker {
     ServerVersion(String),
     /// `-- Dumped by pg_dump version …`
     ToolVersion(String),
+    /// `-- Started on …`, of a verbose dump
+    Started(String),
+    /// `-- Completed on …`, of a verbose dump
+    Completed(String),
 }
 
 /// Reads a comment line.
@@ -25,6 +29,12 @@ pub fn marker(line: &[u8]) -> Option<Marker> {
     }
     if let Some(version) = text.strip_prefix("Dumped by pg_dump version ") {
         return Some(Marker::ToolVersion(version.to_owned()));
+    }
+    if let Some(time) = text.strip_prefix("Started on ") {
+        return Some(Marker::Started(time.to_owned()));
+    }
+    if let Some(time) = text.strip_prefix("Completed on ") {
+        return Some(Marker::Completed(time.to_owned()));
     }
     match text {
         "PostgreSQL database cluster dump" => Some(Marker::ClusterBegin),

@@ -33,13 +33,14 @@ pub fn verdict(status: &ServerStatus, objectives: &Objectives, now: DateTime<Utc
         sentence: sentence.to_owned(),
     };
     let Some(newest) = &status.newest else {
-        let sentence = match status.kept {
-            0 => "No: there is no backup.",
+        let sentence = match (status.kept, &status.newer_is_cut) {
+            (0, _) => "No: there is no backup.",
+            (_, Some(_)) => "No: no file is a whole backup.",
             _ => "Unknown: there are only files that pgvigil did not make.",
         };
         return answer(Level::Bad, sentence);
     };
-    if status.newest_verified == Some(JobResult::Failed) {
+    if status.newest_verified == Some(JobResult::Failed) || status.newer_is_cut.is_some() {
         return answer(Level::Bad, "Not from the newest backup: it is damaged.");
     }
     let age = (now - newest.finished_at).to_std().unwrap_or_default();

@@ -68,6 +68,10 @@ pub struct ServerView {
     pub running: Option<Running>,
     /// Whom the next job waits for.
     pub waiting: Option<String>,
+    /// Since when a backup of someone else is being written.
+    pub observed_growing: Option<DateTime<Utc>>,
+    /// What keeps us from watching over such backups as we should.
+    pub observe_trouble: Option<String>,
     /// Jobs that someone asked for and that wait for their turn, in order.
     pub queued: Vec<Job>,
     /// Set while nothing runs by itself.
@@ -141,6 +145,8 @@ impl ServerView {
             up: false,
             running: None,
             waiting: None,
+            observed_growing: None,
+            observe_trouble: None,
             queued: Vec::new(),
             paused: None,
             next: PerJob::default(),

@@ -1,11 +1,12 @@
 //! Where backups live: a directory with archives, their manifests and the ledger.
 //!
-//! [`publish`] is the only place that makes backups appear, [`remove`] the only one that makes them disappear, [`lock`]
-//! keeps two writers apart, [`ledger`] appends, reads and checks the record, [`agenda`] remembers what was due, [`reports`]
-//! keeps what drills say, [`record`] writes the small files of both, [`space`] says how much room there is. This module
-//! names, lists and finds.
+//! [`publish`] is the only place that makes backups appear, [`remove`] the only one that makes them disappear, [`found`]
+//! keeps manifests beside those of others, [`lock`] keeps two writers apart, [`ledger`] appends, reads and checks the
+//! record, [`agenda`] remembers what was due, [`reports`] keeps what drills say, [`record`] writes the small files of all of
+//! them, [`space`] says how much room there is. This module names, lists and finds.
 
 pub mod agenda;
+pub mod found;
 pub mod ledger;
 pub mod lock;
 pub mod publish;
@@ -17,11 +18,14 @@ pub mod space;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
+use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::{Manifest, SIZE_LIMIT};
+use crate::wildcard;
 
 /// What every archive of ours is called, the runbook's name for it; the time is UTC.
 const NAME_FORMAT: &str = "postgresql_backup_%Y%m%d_%H%M%S.sql.gz";
@@ -50,6 +54,13 @@ impl BackupFile {
     pub fn time(&self) -> DateTime<Utc> {
         time_in_name(&self.name).unwrap_or(self.modified)
     }
+
+    /// Whether it was last written to so long ago. A time in the future tells nothing: another machine's clock set it.
+    pub fn is_at_rest(&self, settle: Duration, now: DateTime<Utc>) -> bool {
+        (now - self.modified)
+            .to_std()
+            .map_or(true, |age| age >= settle)
+    }
 }
 
 /// The name of a backup begun at this time.
@@ -76,8 +87,18 @@ pub fn manifest_path(archive: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// All archives of a directory, the oldest first.
-pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
+/// The archives of a server, the oldest first; those of someone else that may still be written to are not among them.
+pub fn archives(server: &Server) -> Result<Vec<BackupFile>> {
+    let mut files = list(&server.directory, server.archives())?;
+    if let Some(observe) = server.observes() {
+        let now = Utc::now();
+        files.retain(|file| file.is_at_rest(server.settles(observe, file.bytes), now));
+    }
+    Ok(files)
+}
+
+/// All files of a directory whose names fit a pattern, the oldest first; hidden ones are none.
+pub fn list(directory: &Path, pattern: &str) -> Result<Vec<BackupFile>> {
     let failed = |error| {
         Failure::io(format!("list directory {}", directory.display()), error)
             .remedy("check that it exists and is readable")
@@ -88,7 +109,7 @@ pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.starts_with('.') || !name.ends_with(ARCHIVE_SUFFIX) {
+        if name.starts_with('.') || !wildcard::fits(pattern, &name) {
             continue;
         }
         // A file that goes away while we look was pruned by someone; it is not listed.
@@ -96,14 +117,11 @@ pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
             continue;
         };
         if facts.is_file() {
-            let modified = facts
-                .modified()
-                .map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from);
             files.push(BackupFile {
                 name,
                 path: entry.path(),
                 bytes: facts.len(),
-                modified,
+                modified: modified(&facts),
             });
         }
     }
@@ -111,16 +129,24 @@ pub fn list(directory: &Path) -> Result<Vec<BackupFile>> {
     Ok(files)
 }
 
-/// Finds a backup by path, by name in the directory, or as `latest`.
-pub fn find(directory: &Path, wanted: &str) -> Result<PathBuf> {
+/// When a file was last written to.
+pub fn modified(facts: &fs::Metadata) -> DateTime<Utc> {
+    facts
+        .modified()
+        .map_or(DateTime::UNIX_EPOCH, DateTime::<Utc>::from)
+}
+
+/// Finds a backup by path, by name in the server's directory, or as `latest`.
+pub fn find(server: &Server, wanted: &str) -> Result<PathBuf> {
+    let directory = &server.directory;
     if wanted == "latest" {
-        let newest = list(directory)?.pop().map(|file| file.path);
+        let newest = archives(server)?.pop().map(|file| file.path);
         return newest.ok_or_else(|| {
             Failure::new(
                 FailureKind::Usage,
                 format!("find a backup in {}: there is none", directory.display()),
             )
-            .remedy("take one with `pgvigil backup`, or name a file")
+            .remedy(where_from(server))
         });
     }
     let named = directory.join(wanted);
@@ -139,7 +165,25 @@ pub fn find(directory: &Path, wanted: &str) -> Result<PathBuf> {
         })
 }
 
-/// The manifest beside an archive; `None` where there is none.
+/// What to do where a server has no backups.
+pub fn where_from(server: &Server) -> &'static str {
+    if server.observes().is_some() {
+        "look at the job that takes them, and whether backup.pattern fits their names"
+    } else {
+        "take one with `pgvigil backup`, or name a file"
+    }
+}
+
+/// The manifest beside an archive, if it is about the file as it is now; `None` where there is none.
+pub fn current_manifest(archive: &Path) -> Result<Option<Manifest>> {
+    let manifest = read_manifest(archive)?;
+    Ok(manifest.filter(|manifest| {
+        manifest.is_ours()
+            || fs::metadata(archive).is_ok_and(|facts| manifest.fits(facts.len(), modified(&facts)))
+    }))
+}
+
+/// The manifest beside an archive, which may have been written again since; `None` where there is none.
 pub fn read_manifest(archive: &Path) -> Result<Option<Manifest>> {
     let path = manifest_path(archive);
     let what = || format!("read manifest {}", path.display());

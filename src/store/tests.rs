@@ -7,7 +7,7 @@ use crate::finding::FindingKind;
 use crate::ledger::{Entry, GENESIS, Job, JobResult, digest};
 use crate::manifest::{ArchiveFacts, FORMAT_VERSION, Source};
 
-fn manifest(bytes: u64) -> Manifest {
+pub(super) fn manifest(bytes: u64) -> Manifest {
     Manifest {
         format_version: FORMAT_VERSION,
         pgvigil_version: "0".into(),
@@ -20,6 +20,7 @@ fn manifest(bytes: u64) -> Manifest {
             bytes,
             ..ArchiveFacts::default()
         },
+        observed: None,
         catalog: crate::catalog::Catalog::default(),
     }
 }
@@ -83,7 +84,7 @@ fn published_files_are_whole_and_private() {
     let lock = lock::take(directory.path(), "test").expect("lock");
     let (pending, file) = publish::begin(directory.path(), NAME, &lock).expect("begin");
     assert_eq!(
-        list(directory.path()).expect("list"),
+        list(directory.path(), "*.sql.gz").expect("list"),
         [],
         "nothing is published yet"
     );
@@ -98,7 +99,8 @@ fn published_files_are_whole_and_private() {
         0o600
     );
     assert_eq!(read_manifest(&path).expect("manifest"), Some(manifest(0)));
-    assert_eq!(find(directory.path(), "latest").expect("latest"), path);
+    let listed = list(directory.path(), "*.sql.gz").expect("list");
+    assert_eq!(listed.last().map(|file| &file.path), Some(&path));
 }
 
 #[test]

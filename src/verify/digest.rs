@@ -53,7 +53,7 @@ fn compare(path: &Path, progress: &Progress) -> Result<Option<Checked>> {
     let report = Report {
         archive: path.to_owned(),
         passed: true,
-        indexed: true,
+        indexed: manifest.is_ours(),
         compared_with_manifest: true,
         bytes,
         uncompressed_bytes: manifest.archive.uncompressed_bytes,
@@ -67,6 +67,7 @@ fn compare(path: &Path, progress: &Progress) -> Result<Option<Checked>> {
     Ok(Some(Checked {
         report,
         catalog,
+        sha256: manifest.archive.sha256.clone(),
         manifest: Some(manifest),
     }))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use crate::archive::file::{self, Known};
 use crate::archive::reader::Summary;
@@ -63,8 +64,10 @@ pub struct Checked {
     pub report: Report,
     /// What is in the archive, as far as it could be read.
     pub catalog: Catalog,
-    /// The manifest, if there is a readable one.
+    /// The manifest, if there is a readable one of this file.
     pub manifest: Option<Manifest>,
+    /// SHA-256 of the file, in hex.
+    pub sha256: String,
 }
 
 /// How long a check that was told to end may take; a thread that does not listen is left to itself.
@@ -83,21 +86,34 @@ pub async fn run(
     let mut attempt = Attempt::begin(Job::Verify, &server.name, directory)?;
     attempt.was_due(due);
     progress.belongs_to(attempt.job_id());
-    let result = match limit {
-        Some(limit) => check_within(archive, limit, progress).await,
-        None => check(archive, progress).await,
+    let work = async {
+        match limit {
+            Some(limit) => check_within(archive, limit, progress).await,
+            None => check(archive, progress).await,
+        }
     };
+    let result = work.instrument(attempt.span()).await;
     let finished_at = result
         .as_ref()
         .ok()
         .and_then(|checked| Some(checked.manifest.as_ref()?.finished_at));
+    record(attempt, archive, finished_at, &result);
+    result.map(|judged| judged.checked)
+}
+
+/// Records how a check ended.
+pub(crate) fn record(
+    mut attempt: Attempt,
+    archive: &Path,
+    finished_at: Option<DateTime<Utc>>,
+    result: &Result<Judged>,
+) {
     attempt.about(archive, finished_at);
     attempt.end(
         result
             .as_ref()
             .map_or_else(Some, |checked| checked.fault.as_ref()),
     );
-    result.map(|judged| judged.checked)
 }
 
 /// A check and the failure it amounts to.
@@ -116,7 +132,28 @@ impl std::ops::Deref for Judged {
 
 async fn check_within(archive: &Path, limit: Duration, progress: &Progress) -> Result<Judged> {
     let part = progress.part();
-    let mut work = std::pin::pin!(check(archive, &part));
+    within(archive, limit, progress, &part, check(archive, &part)).await
+}
+
+/// Checks what a file itself proves, whatever manifest there is; no ledger entry.
+pub(crate) async fn check_alone(
+    archive: &Path,
+    limit: Duration,
+    progress: &Progress,
+) -> Result<Judged> {
+    let part = progress.part();
+    let work = judge(archive, || Ok(None), &part);
+    within(archive, limit, progress, &part, work).await
+}
+
+async fn within(
+    archive: &Path,
+    limit: Duration,
+    progress: &Progress,
+    part: &Progress,
+    work: impl Future<Output = Result<Judged>>,
+) -> Result<Judged> {
+    let mut work = std::pin::pin!(work);
     if let Ok(result) = tokio::time::timeout(limit, &mut work).await {
         return result;
     }
@@ -130,9 +167,18 @@ async fn check_within(archive: &Path, limit: Duration, progress: &Progress) -> R
 
 /// Checks one backup; no ledger entry.
 pub(crate) async fn check(archive: &Path, progress: &Progress) -> Result<Judged> {
+    let beside = archive.to_owned();
+    judge(archive, move || store::read_manifest(&beside), progress).await
+}
+
+async fn judge(
+    archive: &Path,
+    manifest: impl FnOnce() -> Result<Option<Manifest>> + Send + 'static,
+    progress: &Progress,
+) -> Result<Judged> {
     let (path, progress) = (archive.to_owned(), progress.clone());
-    let checked = tokio::task::spawn_blocking(move || read_all(&path, &progress)).await;
-    let checked = checked.map_err(|error| {
+    let work = tokio::task::spawn_blocking(move || read_all(&path, manifest(), &progress));
+    let checked = work.await.map_err(|error| {
         Failure::new(FailureKind::Io, "verify: a thread broke").because(error)
     })??;
     let fault = fault(&checked.report);
@@ -173,10 +219,14 @@ pub fn fault(report: &Report) -> Option<Failure> {
     Some(Failure::new(kind, what).remedy(first.remedy.clone()))
 }
 
-fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
+fn read_all(
+    path: &Path,
+    manifest: Result<Option<Manifest>>,
+    progress: &Progress,
+) -> Result<Checked> {
     let began = std::time::Instant::now();
     let mut findings = Findings::default();
-    let manifest = match store::read_manifest(path) {
+    let manifest = match manifest {
         Ok(manifest) => manifest,
         Err(error) => {
             let place = store::manifest_path(path).display().to_string();
@@ -203,7 +253,7 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
         .as_ref()
         .and_then(|manifest| u64::from_str_radix(&manifest.archive.archive_id, 16).ok());
     let known = Known {
-        ours: manifest.is_some(),
+        ours: manifest.as_ref().is_some_and(Manifest::is_ours),
         archive_id,
     };
     let (indexed, summary) = file::read(path, known, &mut sink).map_err(|error| {
@@ -211,6 +261,7 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
             .remedy("check that the file is there and readable")
     })?;
     progress.check()?;
+    let manifest = manifest.filter(|manifest| is_about(manifest, path, &summary));
     let whole = summary.text_is_whole;
     let (catalog, text_findings) = builder.finish(&scanner);
     collect(&mut findings, &summary, text_findings, whole);
@@ -240,7 +291,17 @@ fn read_all(path: &Path, progress: &Progress) -> Result<Checked> {
         report,
         catalog,
         manifest,
+        sha256: summary.sha256,
     })
+}
+
+/// Whether a manifest is about the file that was read. Someone else may write another backup under a name that was there
+/// before; what has changed while nobody wrote it is damaged.
+fn is_about(manifest: &Manifest, path: &Path, summary: &Summary) -> bool {
+    manifest.archive.sha256 == summary.sha256
+        || std::fs::metadata(path).map_or(true, |facts| {
+            manifest.fits(facts.len(), store::modified(&facts))
+        })
 }
 
 /// Joins what the file and the text say. Behind damage, an open end of the text says nothing new.
@@ -262,6 +323,11 @@ fn judge_manifest(
     catalog: &Catalog,
     indexed: bool,
 ) {
+    if catalog.kind == DumpKind::Database && !manifest.is_some_and(Manifest::is_ours) {
+        let message = "the dump is of one database: roles and other databases are not in it";
+        findings
+            .push(Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Note));
+    }
     let Some(manifest) = manifest else {
         let what = if indexed {
             "an archive of ours without its manifest"
@@ -271,12 +337,6 @@ fn judge_manifest(
         let level = if indexed { Level::Warning } else { Level::Note };
         let message = format!("{what}; missing rows or tables cannot be noticed");
         findings.push(Finding::error(FindingKind::NoManifest, "the directory", message).at(level));
-        if catalog.kind == DumpKind::Database {
-            let message = "the dump is of one database: roles and other databases are not in it";
-            findings.push(
-                Finding::error(FindingKind::NotDone, "the whole dump", message).at(Level::Note),
-            );
-        }
         return;
     };
     let facts = &manifest.archive;

@@ -36,7 +36,12 @@ fn nothing_but(place: &Place, done: Done, code: i32, reason: &str, says: &str) {
     let entries = place.ledger();
     let last = entries.last().expect("an entry in the ledger");
     assert_eq!(last["job"], "backup");
-    assert_eq!(last["result"], "failed");
+    let result = if reason == "timeout" {
+        "timeout"
+    } else {
+        "failed"
+    };
+    assert_eq!(last["result"], result);
     assert_eq!(last["reason"], reason);
     assert_eq!(last["message"], sentence);
     assert_eq!(place.processes(), Vec::<String>::new());

@@ -13,7 +13,7 @@ use crate::support::{config, programs, sample};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The value of a series by its name and labels.
-fn value(metrics: &str, series: &str) -> f64 {
+pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics
         .lines()
         .find(|line| {
@@ -24,7 +24,7 @@ fn value(metrics: &str, series: &str) -> f64 {
     line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
-fn of_sample(metrics: &str, name: &str) -> f64 {
+pub(crate) fn of_sample(metrics: &str, name: &str) -> f64 {
     value(
         metrics,
         &format!("pgvigil_{name}{{server=\"{}\"}}", config::NAME),
@@ -50,7 +50,7 @@ fn check(metrics: &str) {
 }
 
 /// The series that come from the disk: those that do not tell the time.
-fn from_disk(metrics: &str) -> Vec<&str> {
+pub(crate) fn from_disk(metrics: &str) -> Vec<&str> {
     metrics
         .lines()
         .filter(|line| {

@@ -23,7 +23,8 @@ const LAYERS: [&[&str]; 5] = [
     ],
     &["archive", "pg", "store"],
     &[
-        "backup", "drill", "prune", "recorder", "restore", "verify", "http", "metrics", "status",
+        "backup", "drill", "observe", "prune", "recorder", "restore", "verify", "http", "metrics",
+        "status", "web",
     ],
     &["daemon"],
     &["cli"],
@@ -55,11 +56,14 @@ const INSIDE: &[(&str, &str)] = &[
     ("drill", "recorder"),
     ("drill", "restore"),
     ("drill", "verify"),
+    ("observe", "recorder"),
+    ("observe", "verify"),
     ("prune", "recorder"),
     ("verify", "recorder"),
     // The reports.
     ("http", "metrics"),
     ("http", "status"),
+    ("http", "web"),
     ("metrics", "status"),
 ];
 

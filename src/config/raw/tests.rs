@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{PasswordSource, SslMode, notes};
+use crate::error::FailureKind;
 
 /// The example of the README, whole.
 const EXAMPLE: &str = r#"
@@ -145,9 +146,12 @@ const WRONG_IN_SERVER: [(&str, &str); 47] = [
     ("colour: blue", "unknown field `colour`"),
     (
         "backup: { shedule: x }",
-        "line 5, backup: unknown field `shedule`, expected one of mode,",
+        "line 5, servers[0].backup: unknown field `shedule`, expected one of mode,",
     ),
-    ("name: again", "duplicate"),
+    (
+        "name: again",
+        "line 5, servers[0]: name is there twice; keep one of them",
+    ),
     (
         "pg_bin: bin",
         "line 5, servers[0].pg_bin: \"bin\": not an absolute path",
@@ -172,15 +176,21 @@ const WRONG_IN_SERVER: [(&str, &str); 47] = [
         "use disable, prefer, require, verify-ca or verify-full",
     ),
     ("connection: { host: '' }", "connection.host: \"\": empty"),
-    ("connection: { host: }", "line 5, host: "),
-    ("connection: { host: [a, b] }", "line 5, host: "),
+    (
+        "connection: { host: }",
+        "line 5, servers[0].connection.host: it has no value",
+    ),
+    (
+        "connection: { host: [a, b] }",
+        "line 5, servers[0].connection.host: expected one value",
+    ),
     (
         "connection: { connect_timeout: 0s }",
         "connect_timeout: \"0s\": must be more than 0",
     ),
     (
         "connection: [host]",
-        "line 5, connection: expected keys with values",
+        "line 5, servers[0].connection: expected keys with values",
     ),
     (
         "backup: { schedule: '0 0 2 * * *' }",
@@ -189,7 +199,10 @@ const WRONG_IN_SERVER: [(&str, &str); 47] = [
     ("backup: { schedule: '@daily' }", "five fields"),
     ("backup: { schedule: '0 25 * * *' }", "backup.schedule"),
     ("backup: { schedule: '0 0 31 2 *' }", "it never comes due"),
-    ("backup: { schedule: null }", "line 5, schedule: "),
+    (
+        "backup: { schedule: null }",
+        "line 5, servers[0].backup.schedule: ",
+    ),
     (
         "backup: { timezone: Mars/Olympus }",
         "backup.timezone: \"Mars/Olympus\": not a time zone",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use crate::config::raw::Text;
+use crate::config::document::{Resolved, Section, Text, shown};
 use crate::config::{Schedule, SslMode, units};
 
 /// The word for no schedule.
@@ -23,65 +23,6 @@ const SIZE_FORM: &str = "write it as 20Gi, 500Mi or a number of bytes";
 
 /// Longest server name; it becomes a label value and a part of file names.
 const NAME_LIMIT: usize = 63;
-
-/// Why a configuration is refused.
-pub(in crate::config) struct Problem {
-    pub(in crate::config) line: u64,
-    pub(in crate::config) key: String,
-    pub(in crate::config) what: String,
-    pub(in crate::config) remedy: String,
-}
-
-/// What resolving gives.
-pub(super) type Resolved<T> = std::result::Result<T, Problem>;
-
-/// A mapping's path in the document, `servers[0].backup`, and its line where known.
-pub(super) struct Section {
-    pub(super) path: String,
-    pub(super) line: u64,
-}
-
-impl Section {
-    pub(super) fn inner(&self, key: &str) -> Self {
-        Self {
-            path: format!("{}.{key}", self.path),
-            line: self.line,
-        }
-    }
-
-    pub(super) fn problem(
-        &self,
-        key: &str,
-        line: u64,
-        what: impl Into<String>,
-        remedy: &str,
-    ) -> Problem {
-        let key = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
-        Problem {
-            line,
-            key,
-            what: what.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    pub(super) fn missing(&self, key: &str, remedy: &str) -> Problem {
-        self.problem(key, self.line, "missing", remedy)
-    }
-
-    pub(super) fn bad(&self, key: &str, typed: &Text, what: &str, remedy: &str) -> Problem {
-        self.problem(
-            key,
-            typed.referenced.line(),
-            format!("\"{}\": {what}", typed.value.escape_debug()),
-            remedy,
-        )
-    }
-}
 
 pub(super) fn filled(section: &Section, key: &str, typed: &Text) -> Resolved<String> {
     if typed.value.trim().is_empty() || typed.value.contains('\0') {
@@ -139,7 +80,7 @@ pub(super) fn address(section: &Section, typed: Option<&Text>) -> Resolved<Socke
         section.problem(
             "listen",
             line,
-            format!("\"{}\": not an address and port", text.escape_debug()),
+            format!("\"{}\": not an address and port", shown(text)),
             "write it as 0.0.0.0:9959 or [::]:9959",
         )
     };
@@ -264,13 +205,8 @@ pub(super) fn whole_or(
     })
 }
 
-pub(super) fn schedule(
-    section: &Section,
-    typed: Option<&Text>,
-    timezone: Option<&Text>,
-    usual: &str,
-) -> Resolved<Option<Schedule>> {
-    let zone = timezone.map_or(Ok(Tz::UTC), |typed| {
+pub(super) fn timezone(section: &Section, typed: Option<&Text>) -> Resolved<Tz> {
+    typed.map_or(Ok(Tz::UTC), |typed| {
         let known = typed.value.parse::<Tz>();
         known.map_err(|_| {
             section.bad(
@@ -280,7 +216,16 @@ pub(super) fn schedule(
                 "use a name of the IANA database, as Europe/Berlin",
             )
         })
-    })?;
+    })
+}
+
+pub(super) fn schedule(
+    section: &Section,
+    typed: Option<&Text>,
+    timezone: Option<&Text>,
+    usual: &str,
+) -> Resolved<Option<Schedule>> {
+    let zone = self::timezone(section, timezone)?;
     let expression = typed.map_or(usual, |typed| typed.value.as_str());
     if expression == NEVER {
         return Ok(None);
@@ -293,7 +238,7 @@ pub(super) fn schedule(
             section.problem(
                 "schedule",
                 line,
-                format!("\"{}\": {error}", expression.escape_debug()),
+                format!("\"{}\": {error}", shown(expression)),
                 remedy,
             )
         })

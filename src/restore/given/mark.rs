@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::names::{Id, Kind, PREFIX, statement};
 use crate::error::{Failure, FailureKind, Result};
@@ -120,12 +120,19 @@ pub(super) async fn sweep(session: &Session) -> Result<Vec<String>> {
         release(session, &id).await;
         let id = id.as_str();
         let text = match left {
-            Ok(()) => format!(
-                "dropped the databases and roles that a killed drill had left ({PREFIX}{id})"
-            ),
-            Err(failure) => format!("a killed drill left something: {}", failure.sentence()),
+            Ok(()) => {
+                let text = format!(
+                    "dropped the databases and roles that a killed drill had left ({PREFIX}{id})"
+                );
+                info!("{text}");
+                text
+            }
+            Err(failure) => {
+                let text = format!("a killed drill left something: {}", failure.sentence());
+                warn!("{text}");
+                text
+            }
         };
-        info!("{text}");
         done.push(text);
     }
     Ok(done)

@@ -8,6 +8,7 @@ use super::policy::ServerPolicy;
 use crate::catalog::diff::{Difference, ObjectKind, compare_database, same_content};
 use crate::catalog::{Database, Table};
 use crate::error::{Failure, FailureKind, Result};
+use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::connect::Target;
 use crate::pg::measure;
@@ -113,7 +114,7 @@ pub(super) async fn all(
         actual.name.clone_from(&database.name);
         let mut differences = Vec::new();
         compare_database(database, &actual, &mut differences);
-        if request.manifest.is_none() {
+        if !request.manifest.is_some_and(Manifest::is_ours) {
             differences = set_aside(target, &on, differences).await?;
         }
         rows += actual.rows();

@@ -9,8 +9,8 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::SessionSettings;
 use crate::outcome::Progress;
 use crate::pg::connect::{ServerError, Session, Target};
-use crate::pg::measure;
 use crate::pg::version::Version;
+use crate::pg::{lock_waits, measure};
 
 /// How often is asked who is in the way.
 const ASK: Duration = Duration::from_millis(500);
@@ -134,19 +134,8 @@ impl<'a> Work<'a> {
 
     /// Who holds what we wait for. What cannot be asked is not said.
     async fn blockers(&self) -> Vec<String> {
-        let sql = "select pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(state, ''), \
-                  coalesce(to_char(xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), 'unknown') \
-             from pg_catalog.pg_stat_activity where pid = any(pg_catalog.pg_blocking_pids($1)) order by pid limit 5";
-        let rows = self.watcher.query(sql, &[&self.pid]).await;
-        let shown = |row: &tokio_postgres::Row| {
-            let (pid, user, application): (i32, String, String) =
-                (row.get(0), row.get(1), row.get(2));
-            let (state, since): (String, String) = (row.get(3), row.get(4));
-            format!(
-                "process {pid} of user {user} ({application:?}, {state}, in a transaction since {since})"
-            )
-        };
-        rows.unwrap_or_default().iter().map(shown).collect()
+        let holders = lock_waits::holders(&self.watcher, self.pid).await;
+        holders.iter().map(ToString::to_string).collect()
     }
 
     /// The transaction's number.

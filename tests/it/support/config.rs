@@ -13,8 +13,24 @@ pub(crate) fn write(place: &Place, server: &Server, pg_bin: &Path, timeout: &str
     with_policy(place, server, pg_bin, &format!("timeout: {timeout}"), "")
 }
 
+/// The same; `backup` is all that is said of backups.
+pub(crate) fn write_backup(place: &Place, server: &Server, pg_bin: &Path, backup: &str) -> PathBuf {
+    write_sections(place, server, pg_bin, backup, "")
+}
+
 /// Writes it into a place, with more about its backups and what is kept of them.
 pub(crate) fn with_policy(
+    place: &Place,
+    server: &Server,
+    pg_bin: &Path,
+    backup: &str,
+    retention: &str,
+) -> PathBuf {
+    let backup = format!("schedule: never, {backup}");
+    write_sections(place, server, pg_bin, &backup, retention)
+}
+
+fn write_sections(
     place: &Place,
     server: &Server,
     pg_bin: &Path,
@@ -28,7 +44,7 @@ pub(crate) fn with_policy(
     connection: {{ host: '{}', user: postgres }}
     directory: '{}'
     pg_bin: '{}'
-    backup: {{ schedule: never, {backup} }}
+    backup: {{ {backup} }}
     retention: {{ {retention} }}
     verify: {{ schedule: never }}
     drill: {{ schedule: never }}

@@ -33,8 +33,17 @@ pub(crate) fn eighteen() -> Programs {
 
 /// promtool, from PATH or the cache.
 pub(crate) fn promtool() -> PathBuf {
-    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/promtool/usr/bin/promtool");
-    [PathBuf::from("promtool"), cache]
+    tool("promtool")
+}
+
+/// amtool, from PATH or the cache.
+pub(crate) fn amtool() -> PathBuf {
+    tool("amtool")
+}
+
+fn tool(name: &str) -> PathBuf {
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(".cache/{name}/usr/bin/{name}"));
+    [PathBuf::from(name), cache]
         .into_iter()
         .find(|path| {
             Command::new(path)
@@ -42,7 +51,7 @@ pub(crate) fn promtool() -> PathBuf {
                 .output()
                 .is_ok_and(|output| output.status.success())
         })
-        .expect("promtool on PATH or in .cache/promtool: run .ci/install test")
+        .unwrap_or_else(|| panic!("{name} on PATH or in .cache/{name}: run .ci/install test"))
 }
 
 impl Programs {

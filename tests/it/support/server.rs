@@ -23,6 +23,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(programs: &Programs) -> Self {
+        Self::start_with(programs, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn start_with(programs: &Programs, settings: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let directory = root().join(format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         for path in [
@@ -54,12 +59,13 @@ impl Server {
             .arg(directory.join("data"))
             .arg("-k")
             .arg(directory.join("s"));
-        for setting in [
+        let usual = [
             "listen_addresses=",
             "fsync=off",
             "autovacuum=off",
             "shared_buffers=16MB",
-        ] {
+        ];
+        for setting in usual.iter().chain(settings) {
             command.args(["-c", setting]);
         }
         let leash = command.env_clear().stderr(log).spawn().unwrap();
@@ -97,6 +103,18 @@ impl Server {
     pub(crate) fn admit(&self, rules: &str) {
         fs::write(self.directory.join("data/pg_hba.conf"), rules).unwrap();
         self.psql("postgres", "select pg_reload_conf()");
+    }
+
+    /// Ends one of its processes like a bug of its own would: it ends all sessions, recovers, and goes on.
+    pub(crate) fn crash(&self) {
+        let ask = "select pid from pg_stat_activity where backend_type = 'checkpointer'";
+        let pid: i32 = self.psql("postgres", ask).parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        wait_until("the server has recovered", Duration::from_secs(60), || {
+            let asked = self.psql_command("postgres", "select 1").output();
+            asked.unwrap().status.success()
+        });
     }
 
     /// Client programs of the server's version, connected as its superuser.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::place::Place;
-use super::program::{Running, ends_within, pgvigil};
+use super::program::{Pgvigil, Running, ends_within, pgvigil};
 use super::wait_until;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,10 +29,17 @@ pub(crate) struct Answer {
 
 impl Sidecar {
     pub(crate) fn start(place: &Place, config: &Path) -> Self {
-        let command = pgvigil(place)
-            .env("PGVIGIL_LOG_LEVEL", "info")
-            .args(["serve", "--config"])
-            .about(config);
+        Self::by(pgvigil(place), config)
+    }
+
+    /// The same in other surroundings.
+    pub(crate) fn by(command: Pgvigil, config: &Path) -> Self {
+        Self::started_by(command.args(["serve", "--config"]).about(config))
+    }
+
+    /// A command that becomes `pgvigil serve`.
+    pub(crate) fn started_by(command: Pgvigil) -> Self {
+        let command = command.env("PGVIGIL_LOG_LEVEL", "info");
         let (child, stderr) = Running::stderr_of(command);
         let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
         let address = lines
@@ -90,6 +97,27 @@ impl Sidecar {
         }
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
+    /// Its open files.
+    pub(crate) fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// SIGKILL, as the kernel does it when memory runs out.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// A number of KiB that the kernel keeps of the process: `VmRSS`, `VmHWM`.
     pub(crate) fn memory_kib(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -108,9 +136,8 @@ impl Sidecar {
 
     /// SIGTERM, as Kubernetes does it.
     pub(crate) fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        let status = ends_within(&mut self.child, 5 * SECOND);
+        self.signal(Signal::TERM);
+        let status = ends_within(&mut self.child, 30 * SECOND);
         assert_eq!(status.code(), Some(0), "{status}");
     }
 }

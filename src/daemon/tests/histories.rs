@@ -9,9 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config as Cases, TestRunner};
+
+use chrono::TimeDelta;
 
 use super::*;
+use crate::agenda::{Due, Ending, Rule, Rules, SCHEDULED};
+use crate::config::Retention;
+use crate::retention::{self, Backup, Check, Origin};
+use crate::schedule::Schedule;
 
 /// Histories in all, over the tests of this module.
 const HISTORIES: u32 = 10_000;
@@ -118,6 +124,105 @@ struct Book {
     running: bool,
 }
 
+/// The backups of a directory, those of others among them, and what is done with them after each run.
+struct Shelf {
+    backups: Vec<Backup>,
+    policy: Retention,
+    /// Tells the good ones from the bad, the same in each run of a history.
+    luck: u64,
+}
+
+impl Shelf {
+    fn new(history: &History) -> Self {
+        let foreign = |days| Backup {
+            begun: begin() - TimeDelta::days(days),
+            bytes: 1,
+            origin: Origin::Foreign,
+            verified: Check::Passed,
+            drilled: Check::Unknown,
+        };
+        Self {
+            backups: (0..3).map(foreign).collect(),
+            policy: Retention {
+                keep_days: [1, 7, 30][history.drill],
+                keep_min: [1, 2, 5][history.zone % 3],
+                keep_weekly: history.retries,
+                keep_monthly: history.retries / 2,
+                ..Retention::default()
+            },
+            luck: history.jitter + history.happenings.len() as u64,
+        }
+    }
+
+    fn chance(&mut self, of: u64) -> bool {
+        self.luck = self
+            .luck
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.luck >> 33).is_multiple_of(of)
+    }
+
+    /// The newest that is good, and the newest that a drill has proven.
+    fn last(&self) -> (Option<Backup>, Option<Backup>) {
+        let ours = self
+            .backups
+            .iter()
+            .filter(|backup| backup.origin == Origin::Ours);
+        let good = ours
+            .clone()
+            .filter(|backup| backup.verified != Check::Failed && backup.drilled != Check::Failed);
+        let drilled = ours
+            .filter(|backup| backup.drilled == Check::Passed && backup.verified != Check::Failed);
+        (
+            good.max_by_key(|backup| backup.begun).copied(),
+            drilled.max_by_key(|backup| backup.begun).copied(),
+        )
+    }
+
+    fn drill(&mut self) {
+        let passes = !self.chance(5);
+        let newest = self
+            .backups
+            .iter_mut()
+            .filter(|backup| backup.origin == Origin::Ours);
+        if let Some(newest) = newest.max_by_key(|backup| backup.begun) {
+            newest.drilled = if passes { Check::Passed } else { Check::Failed };
+        }
+    }
+
+    fn add_and_prune(&mut self, now: DateTime<Utc>) {
+        let verified = if self.chance(7) {
+            Check::Failed
+        } else {
+            Check::Passed
+        };
+        self.backups.push(Backup {
+            begun: now,
+            bytes: 1,
+            origin: Origin::Ours,
+            verified,
+            drilled: Check::Unknown,
+        });
+        let (good, drilled) = self.last();
+        let verdicts = retention::judge(&self.backups, &self.policy, now);
+        let stays: Vec<_> = verdicts.iter().map(|verdict| verdict.keep).collect();
+        assert!(verdicts.iter().all(|verdict| !verdict.reasons.is_empty()));
+        let mut stays = stays.into_iter();
+        self.backups.retain(|_| stays.next() == Some(true));
+        for (last, what) in [(good, "good"), (drilled, "drilled")] {
+            assert!(
+                last.is_none_or(|last| self.backups.contains(&last)),
+                "the newest {what} one was removed: {last:?}"
+            );
+        }
+        let foreign = self
+            .backups
+            .iter()
+            .filter(|backup| backup.origin == Origin::Foreign);
+        assert_eq!(foreign.count(), 3, "a file of someone else was removed");
+    }
+}
+
 /// One pod: what it remembers, and until when it is down.
 #[derive(Clone, Debug, Default)]
 struct Pod {
@@ -139,6 +244,7 @@ struct World {
     refused: bool,
     takes: i64,
     book: Book,
+    shelf: Shelf,
     ahead: std::collections::VecDeque<(i64, Happening)>,
 }
 
@@ -173,6 +279,7 @@ impl World {
             refused: false,
             takes: 10,
             book: Book::default(),
+            shelf: Shelf::new(history),
             ahead: history.happenings.iter().cloned().collect(),
         }
     }
@@ -332,6 +439,11 @@ impl World {
             return Some(Ending::MayPass);
         }
         self.book.ended(due);
+        let now = self.now();
+        match due.job {
+            Job::Backup => self.shelf.add_and_prune(now),
+            _ => self.shelf.drill(),
+        }
         Some(Ending::Done)
     }
 
@@ -487,10 +599,10 @@ fn check(history: &History) {
 }
 
 fn live_through(histories: u32) {
-    let config = Config {
+    let config = Cases {
         cases: histories,
         failure_persistence: None,
-        ..Config::default()
+        ..Cases::default()
     };
     let mut runner = TestRunner::new(config);
     runner
