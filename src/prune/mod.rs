@@ -9,7 +9,7 @@ mod plan;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
@@ -57,10 +57,14 @@ pub async fn take_and_run(server: &Server, progress: &Progress) -> Result<Report
     run(server, &lock, Utc::now(), progress).await
 }
 
-/// What follows a backup that passed; an error if anything could not be removed.
+/// What follows a backup that passed; an error, which is logged and in the ledger, if anything could not be removed.
 pub async fn after_backup(server: &Server, lock: &Lock, progress: &Progress) -> Result<()> {
-    let report = run(server, lock, Utc::now(), progress).await?;
-    report.failure.map_or(Ok(()), Err)
+    let done = run(server, lock, Utc::now(), progress).await;
+    let result = done.and_then(|report| report.failure.map_or(Ok(()), Err));
+    if let Err(failure) = &result {
+        error!(server = %server.name, "{}", failure.sentence());
+    }
+    result
 }
 
 /// Removes what the policy does not want at `now`. What goes wrong with one file does not stop the others, and is in the
@@ -74,11 +78,22 @@ pub async fn run(
     // The thread has what it needs to go on to its end, the lock too, if nobody waits for it any more.
     let (server, lock, progress) = (server.clone(), lock.clone(), progress.clone());
     let work = tokio::task::spawn_blocking(move || {
-        let plan = plan(&server, now)?;
+        let plan = match plan(&server, now) {
+            Ok(plan) => plan,
+            Err(failure) => {
+                let attempt = begin(&server)?;
+                attempt.end(Some(&failure));
+                return Err(failure);
+            }
+        };
         Work::begin(&server, &lock, &progress)?.done(plan)
     });
     work.await
         .map_err(|error| Failure::new(FailureKind::Io, "prune: a thread broke").because(error))?
+}
+
+fn begin(server: &Server) -> Result<Attempt> {
+    Attempt::begin(Job::Prune, &server.name, Some(&server.directory))
 }
 
 /// What a run at `now` would come to. Needs no lock, and may block.
@@ -161,8 +176,7 @@ impl<'a> Work<'a> {
             batches.collect()
         };
         for batch in batches {
-            let attempt =
-                Attempt::begin(Job::Prune, &self.server.name, Some(&self.server.directory))?;
+            let attempt = begin(self.server)?;
             let mut ended = self.batch(batch, attempt.job_id());
             ended.failures.splice(0..0, failures.drain(..));
             report.kept -= ended.removed.len() as u64;

@@ -195,3 +195,17 @@ fn many_are_told_in_several_entries_and_a_stop_is_obeyed() {
         .collect();
     assert_eq!(told[told.len() - 2..], [BATCH, 2]);
 }
+
+#[tokio::test]
+async fn where_the_ledger_cannot_be_read_nothing_is_judged_and_nothing_goes() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let (server, files) = (server(directory.path()), ten_days(directory.path()));
+    fs::write(directory.path().join("ledger.jsonl"), "no entry\n").expect("write");
+    let lock = lock::take(&server.directory, "test").expect("lock");
+    let failed = after_backup(&server, &lock, &Progress::default()).await;
+    assert_eq!(
+        failed.err().map(|failure| failure.kind()),
+        Some(FailureKind::Io)
+    );
+    assert!(files.iter().all(|path| path.exists()));
+}
