@@ -131,10 +131,12 @@ pub(super) fn plan(out: &mut Families, view: &ServerView) {
         name,
         next,
     );
-    let since = running.map(|running| running.started_at);
+    let since = running
+        .map(|running| running.started_at)
+        .or(view.observed_growing);
     out.gauge(
         "pgvigil_backup_in_progress_since_timestamp_seconds",
-        "When the running backup began; 0: none runs.",
+        "When the running backup began, or was first seen to be written; 0: none is.",
         name,
         seconds(since),
     );

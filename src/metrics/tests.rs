@@ -291,3 +291,18 @@ fn a_scrape_does_not_grow_with_the_backups() {
     };
     assert_eq!(lines(1), lines(1_000));
 }
+
+#[test]
+fn a_backup_that_someone_else_writes_is_in_progress() {
+    let shared = shared(&["a"]);
+    shared.update_nth(0, |view| view.observed_growing = Some(at(2, 1)));
+    let text = render(&shared);
+    has(&text, "pgvigil_backup_in_progress{server=\"a\"} 1");
+    has(
+        &text,
+        &format!(
+            "pgvigil_backup_in_progress_since_timestamp_seconds{{server=\"a\"}} {}",
+            at(2, 1).timestamp()
+        ),
+    );
+}

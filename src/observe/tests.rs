@@ -303,6 +303,27 @@ async fn nothing_is_said_of_a_file_that_moves_while_it_is_read() {
     assert_eq!(watched.entries(), []);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_of_a_file_that_grows_while_it_is_read() {
+    let mut watched = Watched::new();
+    let text = "-- to be read for a while\n".repeat(1_000_000);
+    watched.write(NAME, &gzip(&text), written());
+    let ready = watched.look().await.ready.expect("ready");
+    let (progress, path) = (Progress::default(), watched.path(NAME));
+    let reading = progress.clone();
+    let writer = std::thread::spawn(move || {
+        while reading.now().1 == 0 {
+            std::thread::yield_now();
+        }
+        let file = File::options().append(true).open(path);
+        file.expect("open").write_all(b"more").expect("written");
+    });
+    let taken = take(&watched.server, &mut watched.memory, &ready, &progress).await;
+    writer.join().expect("written");
+    assert!(matches!(taken, Ok(Taken::Moved)), "{taken:?}");
+    assert_eq!(watched.entries(), []);
+}
+
 #[tokio::test]
 async fn what_cannot_be_written_is_kept_and_written_later() {
     let mut watched = Watched::new();

@@ -231,3 +231,36 @@ fn could_i_restore_now() {
         "{failed:?}"
     );
 }
+
+#[test]
+fn a_file_of_someone_else_that_is_cut_is_no_backup_to_count_on() {
+    let observed = |result, name, hour| Entry {
+        observed: true,
+        ..entry(Job::Backup, result, at(hour, 0), Some(name))
+    };
+    let now = at(7, 0);
+    let says = |loaded: &Loaded| {
+        let status = ServerStatus::new(loaded);
+        let sentence = verdict(&status, &Objectives::default(), now).sentence;
+        (status.newer_is_cut, sentence)
+    };
+    let mut loaded = Loaded {
+        entries: vec![observed(JobResult::Failed, "cut", 2)],
+        backups: vec![BackupSummary::foreign("cut", at(2, 0), 1)],
+    };
+    let (cut, sentence) = says(&loaded);
+    assert_eq!(cut.as_deref(), Some("cut"));
+    assert_eq!(sentence, "No: no file is a whole backup.");
+    loaded.backups.push(backup("whole", at(1, 0)));
+    let (_, sentence) = says(&loaded);
+    assert_eq!(sentence, "Not from the newest backup: it is damaged.");
+    loaded.backups.push(backup("newer", at(3, 0)));
+    assert_eq!(
+        says(&loaded).0,
+        None,
+        "it is known, and a newer one is there"
+    );
+    loaded.backups.pop();
+    loaded.entries.push(observed(JobResult::Passed, "cut", 4));
+    assert_eq!(says(&loaded).0, None, "it was written again");
+}
