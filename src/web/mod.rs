@@ -24,7 +24,7 @@ mod words;
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -61,7 +61,7 @@ const LINGER: (u64, Duration) = (16 << 10, Duration::from_secs(1));
 
 /// The rules for one server. Clones share them.
 #[derive(Clone, Default)]
-pub struct Web(Arc<RwLock<Option<Arc<Watched>>>>);
+pub struct Web(Option<Arc<Watched>>);
 
 /// A connection, with TLS or without.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -103,34 +103,22 @@ impl Web {
 
     /// The rules of a file; what is wrong with it, or with what it names, is an error. Blocks.
     pub fn read(path: &Path) -> Result<Self> {
-        let watched = Arc::new(Watched::read(path)?);
-        Ok(Self(Arc::new(RwLock::new(Some(watched)))))
-    }
-
-    /// Puts other rules in force, also on connections that are open.
-    pub fn replace(&self, other: &Self) {
-        let other = other.watched();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
-    }
-
-    fn watched(&self) -> Option<Arc<Watched>> {
-        let watched = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        watched.clone()
+        Ok(Self(Some(Arc::new(Watched::read(path)?))))
     }
 
     fn force(&self) -> Option<Arc<InForce>> {
-        self.watched().map(|watched| watched.force())
+        self.0.as_ref().map(|watched| watched.force())
     }
 
     /// Reads the file again whenever it, or what it names, has changed. Never ends.
     pub async fn watch(&self) -> Infallible {
+        let Some(watched) = &self.0 else {
+            return std::future::pending().await;
+        };
         let mut seen = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            let before = seen.take();
-            let Some(watched) = self.watched() else {
-                continue;
-            };
+            let (watched, before) = (Arc::clone(watched), seen.take());
             seen = tokio::task::spawn_blocking(move || watched.look(before))
                 .await
                 .unwrap_or_default();
@@ -139,7 +127,7 @@ impl Web {
 
     /// Why the file as it is now is not in force, if so.
     pub fn problem(&self) -> Option<String> {
-        self.watched().and_then(|watched| watched.problem())
+        self.0.as_ref().and_then(|watched| watched.problem())
     }
 
     /// Makes a connection ready for HTTP; `None` where nothing comes of it, which is the client's own affair.

@@ -23,6 +23,9 @@ const COSTS: std::ops::RangeInclusive<u32> = 4..=18;
 /// Right passwords that are remembered. Each user has one, or a few that differ behind bcrypt's 72 bytes.
 const REMEMBERED: usize = 100;
 
+/// Passwords that wait for their turn. Those who wait hold a connection, so a flood of wrong ones must not fill the server.
+const WAITING: usize = 16;
+
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,7 @@ pub(super) struct Passwords {
     nobody: Secret,
     right: Mutex<HashSet<[u8; 32]>>,
     turn: Arc<Semaphore>,
+    room: Semaphore,
 }
 
 /// Whether a text is a bcrypt hash that can be compared with in time.
@@ -66,6 +70,7 @@ impl Passwords {
             nobody: Secret(format!("$2b${cost:02}${}", ".".repeat(53))),
             right: Mutex::default(),
             turn: Arc::new(Semaphore::new(1)),
+            room: Semaphore::new(WAITING),
         }
     }
 
@@ -81,6 +86,9 @@ impl Passwords {
         if exists && self.remembered().contains(&digest) {
             return Login::Right;
         }
+        let Ok(_room) = self.room.try_acquire() else {
+            return Login::Busy;
+        };
         let turn = Arc::clone(&self.turn).acquire_owned();
         let Ok(Ok(turn)) = tokio::time::timeout(PATIENCE, turn).await else {
             return Login::Busy;

@@ -1,17 +1,15 @@
 //! TLS and passwords of the sidecar, as curl and openssl see them.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::place::Place;
-use crate::support::program::{Running, ends_within, pgvigil};
+use crate::support::program::pgvigil;
+use crate::support::sidecar::Sidecar;
 use crate::support::{config, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,50 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// bcrypt of "right" with the lowest cost, as crypt(3) makes it.
 const RIGHT: &str = "$2y$04$abcdefghijklmnopqrstuuFmEfrkTQnczNzw475xE2VhDrK1uwJiC";
 
-/// A sidecar at work, and what it logs.
-struct Sidecar {
-    child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
-}
-
 impl Sidecar {
-    fn start(place: &Place, config: &Path) -> Self {
-        let command = pgvigil(place)
-            .env("PGVIGIL_LOG_LEVEL", "info")
-            .args(["serve", "--config"])
-            .about(config);
-        let (child, stderr) = Running::stderr_of(command);
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&log);
-        let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        std::thread::spawn(move || lines.for_each(|line| heard.lock().unwrap().push(line)));
-        let mut address = None;
-        wait_until("it listens", 30 * SECOND, || {
-            address = log.lock().unwrap().iter().find_map(|line| {
-                let word = line.split("address=").nth(1)?;
-                word.split_whitespace().next()?.parse().ok()
-            });
-            address.is_some()
-        });
-        Self {
-            child,
-            address: address.unwrap(),
-            log,
-        }
-    }
-
-    /// The lines of the log that hold a text.
-    fn said(&self, text: &str) -> usize {
-        let log = self.log.lock().unwrap();
-        log.iter().filter(|line| line.contains(text)).count()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-    }
-
     /// The status that curl gets, 000 where there is no answer.
     fn curl(&self, place: &Place, scheme: &str, path: &str, more: &[&str]) -> String {
         let url = format!("{scheme}://{}{path}", self.address);
@@ -88,13 +43,6 @@ impl Sidecar {
         let begin = text.find("-----BEGIN").unwrap_or_else(|| panic!("{text}"));
         let end = text.find("-----END CERTIFICATE-----").unwrap() + 25;
         openssl_with(&["x509", "-noout", "-serial"], &text[begin..end])
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -214,7 +162,7 @@ http_server_config: {{ headers: {{ X-Frame-Options: deny }} }}
 "
         ),
     );
-    let mut sidecar = Sidecar::start(&place, &config);
+    let sidecar = Sidecar::launch(&place, &config);
     wait_until("it is ready", 30 * SECOND, || {
         sidecar.curl(&place, "https", "/-/ready", &[]) == "200"
     });
@@ -252,9 +200,50 @@ http_server_config: {{ headers: {{ X-Frame-Options: deny }} }}
     assert_eq!(sidecar.curl(&place, "https", "/livez", &old), "200");
     let older = ["--tls-max", "1.1", "--tlsv1.1"];
     assert_eq!(sidecar.curl(&place, "https", "/livez", &older), "000");
-    sidecar.signal(Signal::TERM);
-    let status = ends_within(&mut sidecar.child, 5 * SECOND);
-    assert_eq!(status.code(), Some(0), "{status}");
+    sidecar.stop();
+}
+
+#[test]
+fn an_action_needs_its_token_and_no_password() {
+    let place = Place::new();
+    make_authority(&place);
+    make_certificate(&place, "server", "0x1001");
+    let token = place.join("token");
+    fs::write(&token, "a-token-of-some-length").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let rules = format!(
+        "tls_server_config: {{ cert_file: server.crt, key_file: server.key }}
+basic_auth_users: {{ alice: '{RIGHT}' }}
+"
+    );
+    fs::write(place.join("web.yml"), rules).unwrap();
+    let http = format!(
+        ", web_config_file: '{}', token_file: '{}'",
+        place.join("web.yml").display(),
+        token.display()
+    );
+    let sidecar = Sidecar::launch(&place, &config::write_alone(&place, &http));
+    wait_until("it is ready", 30 * SECOND, || {
+        sidecar.curl(&place, "https", "/-/ready", &[]) == "200"
+    });
+    let right = "Authorization: Bearer a-token-of-some-length";
+    for (method, path, more, status) in [
+        ("POST", "/-/reload", ["--header", right], "200"),
+        (
+            "POST",
+            "/-/reload",
+            ["--header", "Authorization: Bearer other"],
+            "401",
+        ),
+        ("POST", "/-/reload", ["--user", "alice:right"], "401"),
+        ("POST", "/-/reload", ["--header", "X: y"], "401"),
+        ("GET", "/api/v1/status", ["--header", right], "401"),
+        ("GET", "/api/v1/status", ["--user", "alice:right"], "200"),
+    ] {
+        let more = [&["--request", method][..], &more].concat();
+        let got = sidecar.curl(&place, "https", path, &more);
+        assert_eq!(got, status, "{method} {path} {more:?}");
+    }
 }
 
 #[test]
@@ -267,7 +256,7 @@ fn openssl_sees_a_new_certificate_without_a_restart_and_never_a_broken_one() {
         &place,
         "tls_server_config: { cert_file: server.crt, key_file: server.key }",
     );
-    let sidecar = Sidecar::start(&place, &config);
+    let sidecar = Sidecar::launch(&place, &config);
     assert_eq!(sidecar.serial(), "serial=1001");
     // Half of a rotation, for long.
     fs::copy(place.join("next.crt"), place.join("server.crt")).unwrap();
@@ -287,7 +276,7 @@ fn a_web_configuration_that_comes_later_is_used_without_a_restart() {
     let place = Place::new();
     make_authority(&place);
     make_certificate(&place, "server", "0x1001");
-    let sidecar = Sidecar::start(&place, &config::write_alone(&place, ""));
+    let sidecar = Sidecar::launch(&place, &config::write_alone(&place, ""));
     assert_eq!(sidecar.curl(&place, "http", "/livez", &[]), "200");
     write_config(
         &place,

@@ -3,6 +3,7 @@
     reason = "a broken expectation of a test is to end it"
 )]
 
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use super::*;
@@ -55,6 +56,26 @@ async fn one_that_is_known_does_not_wait_behind_others() {
     let _turn = passwords.turn.acquire().await.unwrap();
     assert_eq!(timed(&passwords, "alice", "right").await.0, Login::Right);
     assert_eq!(timed(&passwords, "alice", "wrong").await.0, Login::Busy);
+}
+
+#[tokio::test]
+async fn few_wait_and_the_others_are_told_at_once() {
+    let passwords = passwords(4);
+    let turn = passwords.turn.acquire().await.unwrap();
+    let header = login("alice", "wrong");
+    let mut waiting: Vec<_> = (0..WAITING)
+        .map(|_| Box::pin(passwords.check(Some(&header))))
+        .collect();
+    for one in &mut waiting {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(one.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(timed(&passwords, "alice", "right").await.0, Login::Busy);
+    drop(turn);
+    for one in waiting {
+        assert_eq!(one.await, Login::Wrong);
+    }
+    assert_eq!(timed(&passwords, "alice", "right").await.0, Login::Right);
 }
 
 #[tokio::test]

@@ -171,20 +171,3 @@ async fn a_connection_from_before_tls_is_not_served_behind_it() {
     assert_eq!(answer.status(), 400);
     assert_eq!(answer.headers()["connection"], "close");
 }
-
-#[tokio::test]
-async fn other_rules_hold_at_once() {
-    let desk = Desk::new();
-    let served = Served::by(Web::open()).await;
-    assert_eq!(plain(&served, get("/")).await.status, 200);
-    desk.write_tls("");
-    served
-        .web
-        .replace(&Web::read(&desk.path("web.yml")).unwrap());
-    assert_eq!(plain(&served, get("/")).await.status, 400);
-    assert_eq!(desk.client().get(&served, "/").await.status, 200);
-    desk.put("server", &desk.authority.server(2));
-    served.until_serial(&desk.client(), 2).await;
-    served.web.replace(&Web::open());
-    assert_eq!(plain(&served, get("/")).await.status, 200);
-}

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Child;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) struct Sidecar {
     child: Child,
     pub(crate) address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 /// An answer: status, content type, body.
@@ -28,6 +30,7 @@ pub(crate) struct Answer {
 }
 
 impl Sidecar {
+    /// Once it is ready.
     pub(crate) fn start(place: &Place, config: &Path) -> Self {
         Self::by(pgvigil(place), config)
     }
@@ -39,23 +42,45 @@ impl Sidecar {
 
     /// A command that becomes `pgvigil serve`.
     pub(crate) fn started_by(command: Pgvigil) -> Self {
-        let command = command.env("PGVIGIL_LOG_LEVEL", "info");
-        let (child, stderr) = Running::stderr_of(command);
-        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        let address = lines
-            .by_ref()
-            .find_map(|line| {
-                let word = line.split("address=").nth(1)?;
-                word.split_whitespace().next()?.parse().ok()
-            })
-            .expect("a line of the log with address=");
-        // Read to the end, or the sidecar waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        let sidecar = Self { child, address };
+        let sidecar = Self::launched_by(command);
         wait_until("it is ready", 30 * SECOND, || {
             sidecar.get("/-/ready").status == 200
         });
         sidecar
+    }
+
+    /// Once it listens.
+    pub(crate) fn launch(place: &Place, config: &Path) -> Self {
+        let command = pgvigil(place).args(["serve", "--config"]);
+        Self::launched_by(command.about(config))
+    }
+
+    fn launched_by(command: Pgvigil) -> Self {
+        let command = command.env("PGVIGIL_LOG_LEVEL", "info");
+        let (child, stderr) = Running::stderr_of(command);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&log);
+        let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        std::thread::spawn(move || lines.for_each(|line| heard.lock().unwrap().push(line)));
+        let mut address = None;
+        wait_until("a line of the log has address=", 30 * SECOND, || {
+            address = log.lock().unwrap().iter().find_map(|line: &String| {
+                let word = line.split("address=").nth(1)?;
+                word.split_whitespace().next()?.parse().ok()
+            });
+            address.is_some()
+        });
+        Self {
+            child,
+            address: address.unwrap(),
+            log,
+        }
+    }
+
+    /// The lines of the log that hold a text.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains(text)).count()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
