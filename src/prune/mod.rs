@@ -168,6 +168,10 @@ impl<'a> Work<'a> {
         for name in &report.orphans {
             info!(server = %self.server.name, manifest = name, "removed a manifest whose archive is gone");
         }
+        // What comes to nothing is no attempt.
+        if unwanted.is_empty() && failures.is_empty() {
+            return Ok(report);
+        }
         // Once at least, so that what went wrong with manifests is recorded too.
         let batches = unwanted.chunks(BATCH);
         let batches: Vec<_> = if batches.len() == 0 {
@@ -230,9 +234,6 @@ impl<'a> Work<'a> {
     /// One ledger entry where there is something to say.
     fn record(&self, mut attempt: Attempt, batch: &Batch, kept: u64) -> Option<Failure> {
         let failure = self.summed_up(&batch.failures);
-        if batch.removed.is_empty() && failure.is_none() {
-            return None;
-        }
         attempt.removed(PruneFacts {
             removed: batch.removed.clone(),
             bytes: batch.bytes,

@@ -247,6 +247,7 @@ fn a_file_of_someone_else_that_is_cut_is_no_backup_to_count_on() {
     let mut loaded = Loaded {
         entries: vec![observed(JobResult::Failed, "cut", 2)],
         backups: vec![BackupSummary::foreign("cut", at(2, 0), 1)],
+        outlook: Outlook::default(),
     };
     let (cut, sentence) = says(&loaded);
     assert_eq!(cut.as_deref(), Some("cut"));
