@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint rules mutants bench bench-scrape
+.PHONY: help demo test soak lint rules mutants bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -20,6 +20,11 @@ test: ## Run all tests; ARGS="..." goes to `cargo test`
 	cargo test --locked --no-fail-fast $(ARGS) | tee "$$results" || status=$$?; \
 	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' "$$results"; \
 	exit $$status
+
+# `make test` has three minutes of it.
+soak: ## Half an hour of everything that goes wrong with the sidecar; PGVIGIL_SOAK_SECONDS says how long
+	@.ci/install test
+	PGVIGIL_SOAK_SECONDS=$${PGVIGIL_SOAK_SECONDS:-1800} cargo test --locked --test it -- --nocapture soak
 
 lint: ## Check the format and the lints
 	cargo fmt --check
