@@ -223,11 +223,8 @@ impl Task {
     async fn work(&mut self, server: &Arc<Server>, wanted: Wanted) {
         let (job, began) = (wanted.job(), self.now());
         self.desk.set_running(Some(job));
-        let Some(room) = self.room().await else {
-            return self.desk.set_running(None);
-        };
         match self.claim(server, job).await {
-            Some(Ok(lock)) => self.locked(server, wanted, room, Arc::new(lock)).await,
+            Some(Ok((room, lock))) => self.locked(server, wanted, room, Arc::new(lock)).await,
             Some(Err(failure)) => self.refused(server, wanted, began, &failure).await,
             None => {}
         }
@@ -254,8 +251,13 @@ impl Task {
         }
     }
 
-    /// The lock of the directory, as soon as it is free; `None` where the drain came first.
-    async fn claim(&self, server: &Arc<Server>, job: Job) -> Option<Result<Lock>> {
+    /// Room among all jobs and the lock of the directory, as soon as both are free; who waits for a lock takes no room from
+    /// others. `None` where the drain came first.
+    async fn claim(
+        &self,
+        server: &Arc<Server>,
+        job: Job,
+    ) -> Option<Result<(OwnedSemaphorePermit, Lock)>> {
         let patience = match job {
             Job::Verify => server.verify.timeout,
             Job::Drill => server.drill.timeout,
@@ -264,6 +266,7 @@ impl Task {
         let deadline = Instant::now() + patience;
         let mut told = String::new();
         loop {
+            let room = self.room().await?;
             let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
             let claimed = self
                 .unless_over(blocking(move || runner.claim(&config, job)))
@@ -278,13 +281,14 @@ impl Task {
                             .update(self.id, |view| view.waiting = Some(why.clone()));
                         told = why;
                     }
+                    drop(room);
                     self.unless_over(tokio::time::sleep(TRY_EVERY)).await?;
                 }
                 other => {
                     self.context
                         .shared
                         .update(self.id, |view| view.waiting = None);
-                    return Some(other);
+                    return Some(other.map(|lock| (room, lock)));
                 }
             }
         }

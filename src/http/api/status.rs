@@ -40,6 +40,7 @@ struct Server<'a> {
     last_drill: Drills,
     running: Option<Running>,
     queued: Vec<&'static str>,
+    waiting: Option<&'a str>,
     paused: Option<Pause<'a>>,
     next_run: Times,
     expected_interval_seconds: Intervals,
@@ -193,6 +194,7 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Server<'_> {
         },
         running: view.running.as_ref().map(Running::from),
         queued: view.queued.iter().map(|job: &Job| job.name()).collect(),
+        waiting: view.waiting.as_deref(),
         paused: view.paused.as_ref().map(Pause::from),
         next_run: Times {
             backup: view.next.backup,
