@@ -6,9 +6,6 @@ use std::process::Command;
 use super::{alerts, files, rules};
 use crate::support::place::executable;
 
-/// Commands that do not exist yet. What does, leaves this list.
-const COMING: &[&str] = &["prune"];
-
 const HEADINGS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"];
 
 #[test]
@@ -73,9 +70,6 @@ fn every_command_in_the_runbooks_exists_with_its_options() {
         for command in code(&text).iter().flat_map(|code| calls(code)) {
             let place = format!("{}: {command}", page.display());
             let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-            if words.first().is_some_and(|word| COMING.contains(word)) {
-                continue;
-            }
             let help = help(&words).unwrap_or_else(|| panic!("{place}: no such command"));
             for option in words.iter().filter(|word| word.starts_with("--")) {
                 let option = option.split('=').next().unwrap();
