@@ -32,12 +32,15 @@ pub(super) fn render(snapshot: &Snapshot, now: DateTime<Utc>) -> String {
             body {
                 h1 { "pgvigil" }
                 @if snapshot.draining { p.verdict.doubtful { "Shutting down." } }
+                @if let Some(error) = &snapshot.configuration_error {
+                    p.verdict.doubtful { "The configuration was not read again, the one before is in force: " (error) }
+                }
                 @if snapshot.loaded {
                     @for view in &snapshot.servers { (server(view, now)) }
                 } @else {
                     p { "Reading the backup directories." }
                 }
-                p { a href="/metrics" { "metrics" } " · pgvigil " (env!("CARGO_PKG_VERSION")) " · " (time(now)) }
+                p { a href="/metrics" { "metrics" } " · " a href="/api/v1/status" { "status as JSON" } " · pgvigil " (env!("CARGO_PKG_VERSION")) " · " (time(now)) }
             }
         }
     };
@@ -75,6 +78,15 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Markup {
             }
             @if let Some(name) = &view.status.newer_is_cut {
                 tr { th { "Not whole" } td { (name) } }
+            }
+            @if !view.queued.is_empty() {
+                tr { th { "Waiting" } td { @for job in &view.queued { (job.name()) " " } } }
+            }
+            @if let Some(paused) = &view.paused {
+                tr { th { "Paused" } td {
+                    (paused.pause.reason) ", since " (time(paused.since))
+                    @if let Some(until) = paused.pause.until { ", until " (time(until)) }
+                } }
             }
             (next("Next backup", view.next.backup))
             (next("Next verification", view.next.verify))
@@ -150,7 +162,7 @@ mod tests {
     use super::*;
     use crate::ledger::Job;
     use crate::status::tests::{at, config, entry, morning};
-    use crate::status::{ServerStatus, Shared};
+    use crate::status::{Paused, ServerStatus, Shared};
 
     #[test]
     fn the_page_answers_and_escapes() {
@@ -162,8 +174,22 @@ mod tests {
             .entries
             .push(entry(Job::Backup, JobResult::Error, at(6, 30), None));
         loaded.backups[0].file_name = "new<script>".to_owned();
-        shared.write(|snapshot| snapshot.loaded = true);
-        shared.update_nth(0, |view| view.status = ServerStatus::new(&loaded));
+        shared.write(|snapshot| {
+            snapshot.loaded = true;
+            snapshot.configuration_error = Some("line 3: no <such> key".to_owned());
+        });
+        shared.update_nth(0, |view| {
+            view.status = ServerStatus::new(&loaded);
+            view.queued = vec![Job::Drill];
+            view.paused = Some(Paused {
+                pause: crate::config::Pause {
+                    reason: "<upgrade>".to_owned(),
+                    until: Some(at(9, 0)),
+                },
+                since: at(6, 0),
+                configured: false,
+            });
+        });
         let page = page(&shared);
         for text in [
             "Could I restore now?",
@@ -172,6 +198,10 @@ mod tests {
             "4h ago",
             "42 rows in 7 tables",
             "href=\"/metrics\"",
+            "href=\"/api/v1/status\"",
+            "line 3: no &lt;such&gt; key",
+            "&lt;upgrade&gt;, since 2026-06-01 06:00:00 UTC, until 2026-06-01 09:00:00 UTC",
+            "<th>Waiting</th><td>drill ",
         ] {
             assert!(page.contains(text), "{text}\n{page}");
         }
