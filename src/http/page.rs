@@ -65,10 +65,7 @@ fn server(view: &ServerView, now: DateTime<Utc>) -> Markup {
             tr { th { "Kept" } td { (view.status.kept) " backups, " (format_bytes(view.status.kept_bytes)) " in " (view.config.directory.display()) } }
             tr { th { "Volume" } td { (format!("{:.0} % full, ", view.space.fill_ratio() * 100.0)) (format_bytes(view.space.available_bytes)) " left" } }
             @if let Some(waiting) = &view.waiting {
-                tr { th { "Waiting" } td { (waiting) } }
-            }
-            @if let Some(paused) = &view.paused {
-                tr { th { "Paused" } td { (paused.pause.reason) @if let Some(until) = paused.pause.until { ", until " (time(until)) } } }
+                tr { th { "Waits for" } td { (waiting) } }
             }
             @if let Some(running) = &view.running {
                 tr { th { "Running" } td { (running.job.name()) " since " (time(running.started_at)) (progress(running.progress.now())) } }
