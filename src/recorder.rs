@@ -156,6 +156,8 @@ impl Attempt {
                 FailureKind::Directory | FailureKind::NoSpace
             )
         });
+        // In the order of time.
+        write_unwritten(directory);
         if let Err(error) = store::ledger::append(directory, &mut self.entry) {
             if unsaid {
                 error!(
@@ -212,6 +214,28 @@ fn keep_unwritten(directory: &Path, entry: Entry) {
     }
 }
 
+/// Writes what could not be written before, if there is room now: each attempt is in the ledger, if late.
+fn write_unwritten(directory: &Path) {
+    let taken = UNWRITTEN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(directory);
+    let Some(mut left) = taken else { return };
+    // One can be there all the same: only its head could not be written.
+    if let Ok(entries) = store::ledger::read(directory) {
+        let written: HashSet<&str> = entries.iter().map(|entry| entry.job_id.as_str()).collect();
+        left.retain(|entry| !written.contains(entry.job_id.as_str()));
+        while let Some(mut entry) = left.pop_front() {
+            if store::ledger::append(directory, &mut entry).is_err() {
+                left.push_front(entry);
+                break;
+            }
+        }
+    }
+    left.into_iter()
+        .for_each(|entry| keep_unwritten(directory, entry));
+}
+
 /// Adds to a ledger's entries those that it could not take, in the order of time.
 pub fn add_unwritten(directory: &Path, entries: &mut Vec<Entry>) {
     let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,4 +266,34 @@ pub fn ledger_directory<'a>(archive: &Path, directory: &'a Path) -> Option<&'a P
         .ok()
     });
     (parent.is_some() && parent == directory.canonicalize().ok()).then_some(directory)
+}
+
+#[cfg(test)]
+mod unwritten_tests {
+    use super::*;
+    use crate::store::ledger;
+
+    fn attempt(directory: &Path) -> String {
+        let attempt = Attempt::begin(Job::Verify, "a", Some(directory)).expect("begun");
+        let id = attempt.job_id().to_owned();
+        attempt.end(None);
+        id
+    }
+
+    #[test]
+    fn what_no_ledger_could_take_is_written_when_one_can() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let here = folder.path();
+        // A ledger that cannot be opened for writing, also by root.
+        std::fs::create_dir(here.join(ledger::FILE_NAME)).expect("made");
+        let mut ids = vec![attempt(here), attempt(here)];
+        std::fs::remove_dir(here.join(ledger::FILE_NAME)).expect("removed");
+        ids.push(attempt(here));
+        let entries = ledger::read(here).expect("read");
+        let written: Vec<_> = entries.iter().map(|entry| entry.job_id.clone()).collect();
+        assert_eq!(written, ids);
+        let mut known = entries.clone();
+        add_unwritten(here, &mut known);
+        assert_eq!(known, entries, "none is left");
+    }
 }

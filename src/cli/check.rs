@@ -269,11 +269,11 @@ fn writable(directory: &Path) -> Result<String> {
 /// Whether the next backup will fit, and when one no longer will.
 fn room(server: &Server) -> Result<String> {
     let directory = server.directory.display();
-    let space = Jobs.space(server, None).ok_or_else(|| {
+    let space = Jobs::default().space(server, None).ok_or_else(|| {
         let what = format!("ask for the free space of {directory}");
         Failure::new(FailureKind::Directory, what).remedy("create it, and make it readable")
     })?;
-    let outlook = Jobs.load(server)?.outlook;
+    let outlook = Jobs::default().load(server)?.outlook;
     let free = render::bytes(space.available_bytes);
     let Some(predicted) = outlook.predicted_bytes else {
         return Ok(format!("{free} free; no backup yet to compare with"));

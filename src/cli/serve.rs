@@ -1,6 +1,8 @@
 //! `pgvigil serve`, and what the daemon calls to have work done.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -32,12 +34,80 @@ pub(super) async fn run(args: &Args) -> Verb {
             .remedy("name a file with --config (PGVIGIL_CONFIG); the README has an example")
     })?;
     let path = args.config.clone();
-    daemon::serve(config, path, Arc::new(Jobs), Stop::on_signals()?, |_| {}).await?;
+    daemon::serve(
+        config,
+        path,
+        Arc::new(Jobs::default()),
+        Stop::on_signals()?,
+        |_| {},
+    )
+    .await?;
     Ok(())
 }
 
 /// The jobs as the daemon sees them.
-pub(super) struct Jobs;
+#[derive(Default)]
+pub(super) struct Jobs {
+    /// What manifests amount to, by directory and archive: the disk is read after each job, and a manifest can be large.
+    summaries: Mutex<HashMap<PathBuf, HashMap<String, Summary>>>,
+}
+
+/// A backup as it was last read, and the files that it was read from.
+#[derive(Clone)]
+struct Summary {
+    of: [Option<(u64, DateTime<Utc>)>; 2],
+    backup: BackupSummary,
+}
+
+impl Jobs {
+    /// The backups of a server. What has not changed is not read again.
+    fn backups(&self, server: &Server) -> Result<Vec<BackupSummary>> {
+        let known = |summaries: &mut HashMap<_, _>| summaries.remove(&server.directory);
+        let mut before = self.locked(known).unwrap_or_default();
+        let mut now = HashMap::new();
+        for file in store::archives(server)? {
+            let of = [
+                Some((file.bytes, file.modified)),
+                facts(&store::manifest_path(&file.path)),
+            ];
+            let same = before.remove(&file.name).filter(|summary| summary.of == of);
+            let summary = same.unwrap_or_else(|| Summary {
+                of,
+                backup: summary(&file),
+            });
+            now.insert(file.name, summary);
+        }
+        let backups = now.values().map(|summary| summary.backup.clone()).collect();
+        self.locked(|summaries| summaries.insert(server.directory.clone(), now));
+        Ok(backups)
+    }
+
+    fn locked<T>(
+        &self,
+        look: impl FnOnce(&mut HashMap<PathBuf, HashMap<String, Summary>>) -> T,
+    ) -> T {
+        look(
+            &mut self
+                .summaries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
+fn summary(file: &BackupFile) -> BackupSummary {
+    // A manifest that cannot be read is verify's finding; the file is there all the same.
+    match store::current_manifest(&file.path) {
+        Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
+        Ok(None) | Err(_) => BackupSummary::foreign(file.name.clone(), file.modified, file.bytes),
+    }
+}
+
+/// Size and time of a file; `None` where there is none.
+fn facts(path: &Path) -> Option<(u64, DateTime<Utc>)> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.len(), store::modified(&facts)))
+}
 
 impl Runner for Jobs {
     fn claim(&self, server: &Server, job: Job) -> Result<Lock> {
@@ -89,16 +159,7 @@ impl Runner for Jobs {
     }
 
     fn load(&self, server: &Server) -> Result<Loaded> {
-        let mut backups = Vec::new();
-        for file in store::archives(server)? {
-            // A manifest that cannot be read is verify's finding; the file is there all the same.
-            backups.push(match store::current_manifest(&file.path) {
-                Ok(Some(manifest)) => BackupSummary::from_manifest(&manifest),
-                Ok(None) | Err(_) => {
-                    BackupSummary::foreign(file.name.clone(), file.modified, file.bytes)
-                }
-            });
-        }
+        let backups = self.backups(server)?;
         let mut entries = store::ledger::read(&server.directory)?;
         recorder::add_unwritten(&server.directory, &mut entries);
         let space = self.space(server, None).unwrap_or_default();

@@ -27,6 +27,9 @@ const SERVERS: [&str; 3] = ["a", "b", "c"];
 /// The volume: room for many backups of the sample, and quickly filled.
 const VOLUME: &str = "48m";
 
+/// Backups that are left of each server.
+const KEPT: usize = 10;
+
 /// How much a process may grow in its second half: what allocators keep, no more.
 const GROWTH_KIB: u64 = 12 << 10;
 
@@ -293,11 +296,31 @@ impl Soak {
 
     fn held(&self) -> Held {
         self.settle();
+        self.thin_out();
         Held {
             kib: self.sidecar().memory_kib("VmRSS:"),
             files: self.sidecar().open_files(),
             processes: self.place.processes().len(),
             temporary: fs::read_dir(self.place.tmp()).unwrap().count(),
+        }
+    }
+
+    /// Someone removes all but the newest, so that what there is to know does not grow.
+    fn thin_out(&self) {
+        for server in SERVERS {
+            let directory = self.volume.path().join(server);
+            let names = fs::read_dir(&directory).unwrap().flatten();
+            let mut archives: Vec<_> = names
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|ending| ending == "gz"))
+                .collect();
+            archives.sort();
+            archives.reverse();
+            for archive in archives.iter().skip(KEPT) {
+                let manifest = format!("{}.manifest.json", archive.display());
+                fs::remove_file(archive).unwrap();
+                let _ = fs::remove_file(manifest);
+            }
         }
     }
 
@@ -317,6 +340,10 @@ impl Soak {
             _ => {}
         }
         std::thread::sleep(Duration::from_secs(2));
+        if self.random.below(4) == 0 {
+            self.settle();
+            self.thin_out();
+        }
     }
 
     /// Entries of the jobs that were asked for, of which each attempt leaves one.

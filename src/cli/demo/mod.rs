@@ -201,10 +201,16 @@ async fn serve(server: Server, listen: SocketAddr) -> Verb {
         // The address is in the log too.
         let _ = terminal::print(&text);
     };
-    daemon::serve(config, None, Arc::new(Jobs), Stop::on_signals()?, say)
-        .await
-        .map_err(|error: Failure| match error.kind() {
-            FailureKind::Io => error.remedy("choose another address with --listen").into(),
-            _ => error.into(),
-        })
+    daemon::serve(
+        config,
+        None,
+        Arc::new(Jobs::default()),
+        Stop::on_signals()?,
+        say,
+    )
+    .await
+    .map_err(|error: Failure| match error.kind() {
+        FailureKind::Io => error.remedy("choose another address with --listen").into(),
+        _ => error.into(),
+    })
 }
