@@ -586,14 +586,17 @@ impl Task {
         {
             return *interval;
         }
-        let longest = |schedule: &Option<Schedule>| {
+        // With jitter one run may begin at once and the next one late.
+        let longest = |schedule: &Option<Schedule>, jitter| {
             let schedule = schedule.as_ref();
-            schedule.map_or(Duration::ZERO, |schedule| schedule.expected_interval(now))
+            schedule.map_or(Duration::ZERO, |schedule| {
+                schedule.expected_interval(now) + jitter
+            })
         };
         let interval = PerJob {
-            backup: longest(&server.backup.schedule),
-            verify: longest(&server.verify.schedule),
-            drill: longest(&server.drill.schedule),
+            backup: longest(&server.backup.schedule, server.backup.jitter),
+            verify: longest(&server.verify.schedule, server.verify.jitter),
+            drill: longest(&server.drill.schedule, server.drill.jitter),
             ..PerJob::default()
         };
         self.interval = Some((Arc::clone(server), now.date_naive(), interval));

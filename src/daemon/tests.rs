@@ -133,6 +133,13 @@ impl FakeRunner {
         }
     }
 
+    /// Backups before the first verification: the days run fast, and this thread may be late.
+    fn first_night(&self) -> usize {
+        let started = self.started.lock().expect("a lock");
+        let night = started.iter().take_while(|(_, job)| *job != Job::Verify);
+        night.filter(|(_, job)| *job == Job::Backup).count()
+    }
+
     fn count(&self, job: Job) -> usize {
         self.started
             .lock()
@@ -330,14 +337,14 @@ async fn what_can_pass_later_is_tried_again_and_nothing_else() {
         served_once.runner.count(Job::Verify) > 0
     })
     .await;
-    assert_eq!(served_once.runner.count(Job::Backup), 2, "retries: 1");
+    assert_eq!(served_once.runner.first_night(), 2, "retries: 1");
     let served = served(
         &["a"],
         FakeRunner::with(Job::Backup, &[Act::Fail(FailureKind::Auth)]),
     )
     .await;
     eventually("a verification", || served.runner.count(Job::Verify) > 0).await;
-    assert_eq!(served.runner.count(Job::Backup), 1);
+    assert_eq!(served.runner.first_night(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
     Ok(())
 }
 
-/// Keeps `space` fresh until the drain. Where it cannot be told, the last value stays.
+/// Keeps `space` fresh until the drain; all zero where it cannot be told.
 pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
     let mut walked: Option<(Instant, u64)> = None;
     while !desk.is_retired() {
@@ -55,12 +55,12 @@ pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
         let Some(space) = context.before_drain(asked).await else {
             return Ok(());
         };
-        if let Some(space) = space {
-            if known.is_none() {
-                walked = Some((Instant::now(), space.directory_bytes));
-            }
-            context.shared.update(id, |view| view.space = space);
+        if let (Some(space), None) = (space, known) {
+            walked = Some((Instant::now(), space.directory_bytes));
         }
+        // A volume that is gone is not as full as it was: nobody knows.
+        let space = space.unwrap_or_default();
+        context.shared.update(id, |view| view.space = space);
         let Some(()) = context.pause(SPACE_EVERY).await else {
             return Ok(());
         };
