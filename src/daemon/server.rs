@@ -4,6 +4,9 @@
 //! (another pod may have been faster), the mark that the run has begun, the work, the mark that it has ended. What passed
 //! is followed by pruning under the same lock.
 
+mod kept;
+mod shown;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,8 +23,7 @@ use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::Job;
 use crate::outcome::Progress;
 use crate::schedule::Schedule;
-use crate::status::{PerJob, Running, ServerStatus};
-use crate::store::agenda::KeptPause;
+use crate::status::{PerJob, Running};
 use crate::store::lock::Lock;
 
 /// Longest wait at a time, so that a jump of the clock is noticed.
@@ -434,172 +436,5 @@ impl Task {
         // It records and logs its own failure.
         let _ = tokio::time::timeout(server.backup.timeout, running).await;
         progress.cancel();
-    }
-
-    /// Takes the directory's lock for a moment, where it is free: to mark what was interrupted, and where the schedules
-    /// begin to count. Where it is not free, whoever has it is at work, and the next round tries again.
-    async fn tidy(&mut self, server: &Arc<Server>) {
-        let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
-        let claimed = blocking(move || runner.claim(&config, Job::Backup)).await;
-        match claimed {
-            Ok(lock) => {
-                self.recall(server).await;
-                self.take_up(server).await;
-                self.keep(server, &Arc::new(lock)).await;
-            }
-            Err(_) => {
-                let now = self.now();
-                self.agenda.adopt(&rules(server), now);
-            }
-        }
-    }
-
-    /// With the lock held: what somebody began and did not end was interrupted.
-    async fn take_up(&mut self, server: &Arc<Server>) {
-        let (rules, now) = (rules(server), self.now());
-        self.agenda.adopt(&rules, now);
-        self.skip_paused(server, now);
-        if let Some(begun) = self.agenda.recover(&rules, now) {
-            let failure = Failure::new(
-                FailureKind::Interrupted,
-                format!(
-                    "{} of server {}: pgvigil ended in the middle of it",
-                    begun.job.name(),
-                    server.name
-                ),
-            )
-            .remedy("look for a kill, a node that failed, or a memory limit that is too small");
-            tracing::warn!(server = server.name, "{}", failure.sentence());
-            let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
-            blocking(move || runner.record(&config, begun, &failure)).await;
-        }
-    }
-
-    /// Reads the agenda from disk. What cannot be read is begun anew: due times count from now.
-    async fn recall(&mut self, server: &Arc<Server>) {
-        let (runner, config) = (Arc::clone(&self.context.runner), Arc::clone(server));
-        match blocking(move || runner.recall(&config)).await {
-            Ok(Some(agenda)) => self.agenda.catch_up(agenda),
-            Ok(None) => {}
-            Err(failure) => {
-                tracing::error!(server = server.name, "{}", failure.sentence());
-            }
-        }
-    }
-
-    async fn keep(&mut self, server: &Arc<Server>, lock: &Arc<Lock>) {
-        let (runner, config, lock, agenda) = (
-            Arc::clone(&self.context.runner),
-            Arc::clone(server),
-            Arc::clone(lock),
-            self.agenda.clone(),
-        );
-        let kept = blocking(move || runner.keep(&config, &agenda, &lock)).await;
-        self.is_kept = kept.is_ok();
-        if let Err(failure) = kept {
-            tracing::warn!(server = server.name, "{}", failure.sentence());
-        }
-    }
-
-    /// Holds the pause of the configuration against the one on disk.
-    async fn settle_pause(&self, server: &Arc<Server>) {
-        let now = self.now();
-        if let Some(pause) =
-            desk::reconciled(server.paused.as_ref(), self.desk.pause().as_ref(), now)
-        {
-            let (runner, config, written) = (
-                Arc::clone(&self.context.runner),
-                Arc::clone(server),
-                pause.clone(),
-            );
-            if let Err(failure) = blocking(move || runner.keep_pause(&config, &written)).await {
-                tracing::warn!(server = server.name, "{}", failure.sentence());
-            }
-            self.desk.set_pause(Some(pause));
-        }
-    }
-
-    /// Reads the disk; what was known stays where that fails.
-    async fn reload(&self) -> bool {
-        let (runner, server) = (Arc::clone(&self.context.runner), self.desk.config());
-        let (name, unwritten) = (server.name.clone(), self.desk.unwritten());
-        let read = blocking(move || {
-            let status = runner.load(&server).map(|mut loaded| {
-                loaded.complete(unwritten);
-                ServerStatus::new(&loaded)
-            })?;
-            let pause: Option<KeptPause> = runner.recall_pause(&server)?;
-            Ok((status, pause))
-        })
-        .await;
-        let error = read.as_ref().err().map(Failure::sentence);
-        if let Some(error) = &error {
-            tracing::error!(server = name, "{error}");
-        }
-        let status = read.ok().map(|(status, pause)| {
-            if pause.is_some() {
-                self.desk.set_pause(pause);
-            }
-            status
-        });
-        self.context.shared.update(self.id, |view| {
-            if let Some(status) = status {
-                view.status = status;
-            }
-            view.unreadable.clone_from(&error);
-        });
-        error.is_none()
-    }
-
-    fn publish(&mut self, server: &Arc<Server>) {
-        let (now, rules) = (self.now(), rules(server));
-        let paused = desk::shown(self.desk.pause().as_ref(), now);
-        let over = paused.as_ref().map(|paused| paused.pause.until);
-        let next = |job| {
-            let next = self.agenda.next(&rules, job, now)?;
-            // Not before a pause is over, and never where nobody knows when that is.
-            over.map_or(Some(next), |until| until.map(|until| next.max(until)))
-        };
-        // Also where something else takes the backups: then it says when one is expected.
-        let expected = server
-            .backup
-            .schedule
-            .as_ref()
-            .filter(|_| server.backup.mode != Mode::Take)
-            .and_then(|schedule| schedule.next_after(now));
-        let next = PerJob {
-            backup: next(Job::Backup).or(expected),
-            verify: next(Job::Verify),
-            drill: next(Job::Drill),
-            ..PerJob::default()
-        };
-        let interval = self.interval(server, now);
-        self.context.shared.update(self.id, |view| {
-            (view.next, view.interval, view.paused) = (next, interval, paused);
-        });
-    }
-
-    fn interval(&mut self, server: &Arc<Server>, now: DateTime<Utc>) -> PerJob<Duration> {
-        if let Some((of, day, interval)) = &self.interval
-            && Arc::ptr_eq(of, server)
-            && *day == now.date_naive()
-        {
-            return *interval;
-        }
-        // With jitter one run may begin at once and the next one late.
-        let longest = |schedule: &Option<Schedule>, jitter| {
-            let schedule = schedule.as_ref();
-            schedule.map_or(Duration::ZERO, |schedule| {
-                schedule.expected_interval(now) + jitter
-            })
-        };
-        let interval = PerJob {
-            backup: longest(&server.backup.schedule, server.backup.jitter),
-            verify: longest(&server.verify.schedule, server.verify.jitter),
-            drill: longest(&server.drill.schedule, server.drill.jitter),
-            ..PerJob::default()
-        };
-        self.interval = Some((Arc::clone(server), now.date_naive(), interval));
-        interval
     }
 }
