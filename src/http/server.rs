@@ -119,7 +119,6 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let (app, place) = (app.clone(), Arc::clone(&place));
         place.asked();
         Box::pin(async move {
-            place.owes_nothing().await;
             let answer = app.answer(request, peer).await;
             place.answered();
             Ok::<_, Infallible>(answer)

@@ -59,6 +59,8 @@ pub(crate) fn from_disk(metrics: &str) -> Vec<&str> {
                 .any(|family| line.starts_with(family))
         })
         .filter(|line| !line.contains("_age_seconds") && !line.contains("_next_run_"))
+        // What the sidecar itself notes in the directory counts too.
+        .filter(|line| !line.starts_with("pgvigil_backup_directory_size_bytes"))
         .collect()
 }
 
