@@ -135,7 +135,6 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let (peer, shown) = client.clone();
         place.asked();
         Box::pin(async move {
-            place.owes_nothing().await;
             let answer = app.admit(request, peer, &shown).await;
             place.answered();
             Ok::<_, Infallible>(answer)

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// All places. Clones share them.
@@ -33,7 +32,6 @@ pub(super) struct Place {
     is_asked: AtomicBool,
     /// Whether there is an answer that the client has not taken yet.
     is_owed: AtomicBool,
-    taken: Notify,
 }
 
 impl Places {
@@ -64,7 +62,6 @@ impl Places {
             dismissed,
             is_asked: AtomicBool::new(false),
             is_owed: AtomicBool::new(false),
-            taken: Notify::new(),
         })
     }
 
@@ -115,7 +112,6 @@ impl Place {
     /// The client has taken all that there was; whether it waits for a request now.
     pub(super) fn has_taken(&self) -> bool {
         self.is_owed.store(false, Ordering::Release);
-        self.taken.notify_waiters();
         let waits = !self.is_asked();
         self.waits(waits);
         waits
@@ -127,17 +123,6 @@ impl Place {
 
     pub(super) fn is_owed(&self) -> bool {
         self.is_owed.load(Ordering::Acquire)
-    }
-
-    /// Resolves when no answer is owed: a client that only asks gets no further.
-    pub(super) async fn owes_nothing(&self) {
-        loop {
-            let taken = self.taken.notified();
-            if !self.is_owed() {
-                return;
-            }
-            taken.await;
-        }
     }
 
     /// Resolves when the place is another's.

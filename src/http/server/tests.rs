@@ -133,6 +133,28 @@ async fn an_answer_that_nobody_takes_is_not_held_for_ever_nor_dropped_at_once() 
 }
 
 #[tokio::test]
+async fn who_only_asks_gets_no_further() {
+    let served = Served::start().await;
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    let mut stream = socket.connect(served.address).await.expect("connected");
+    let request = format!("GET /?{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(8_000));
+    let mut sent = 0;
+    let asking = async {
+        loop {
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            sent += request.len();
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(4), asking).await;
+    // What the kernel holds of both directions, and no more: it is megabytes, where reading on takes ten times that.
+    assert!(
+        sent < 24 << 20,
+        "{sent} bytes were read of who takes no answer"
+    );
+}
+
+#[tokio::test]
 async fn stopping_closes_idle_connections_and_the_port() {
     let served = Served::start().await;
     let mut idle = served.connect().await;
