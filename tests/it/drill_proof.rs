@@ -74,7 +74,9 @@ fn a_row_that_does_not_come_back() {
             .run()
             .exits(0);
         let path = place.archives().pop().unwrap();
+        // A new ledger, as the README has it: the directory forgets the end of the old one.
         std::fs::remove_file(place.backups().join("ledger.jsonl")).unwrap();
+        rustix::fs::removexattr(place.backups(), "user.pgvigil.ledger_head").unwrap();
         let done = drill(&place, &path, &server.programs().directory);
         let report = fails(&place, done, "not_equal", "orders");
         let mismatches = report["mismatches"].as_array().unwrap();

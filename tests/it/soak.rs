@@ -397,7 +397,7 @@ fn it_neither_grows_nor_loses_anything() {
     // Its working set is there once each job has run.
     for job in ["backup", "verify", "drill"] {
         for server in SERVERS {
-            soak.ask(server, job);
+            wait_until("the job is taken", 60 * SECOND, || soak.ask(server, job));
             soak.settle();
         }
     }
