@@ -47,6 +47,8 @@ fn scrapes_go_on_whatever_others_do() {
             while !over.load(Ordering::Relaxed) {
                 talk_nonsense(address, kind);
                 nonsense.fetch_add(1, Ordering::Relaxed);
+                // It is the sidecar that is measured, not how many threads share its cores.
+                std::thread::sleep(Duration::from_millis(2));
             }
         }));
     }
@@ -75,7 +77,7 @@ fn scrapes_go_on_whatever_others_do() {
     let nonsense = nonsense.load(Ordering::Relaxed);
     assert!(nonsense > 100, "{nonsense} clients talked nonsense");
     let most = sidecar.memory_kib("VmHWM:");
-    eprintln!("{scrapes} scrapes, slowest {slowest:?}, {nonsense} nonsense, {most} KiB");
+    eprintln!("{scrapes} scrapes, the slowest {slowest:?}, {nonsense} other clients, {most} KiB");
     assert!(most < MEMORY_KIB, "{most} KiB at most");
     sidecar.stop();
 }
