@@ -315,7 +315,8 @@ impl Agenda {
     }
 
     /// Whether a job waits to be tried again.
-    pub fn will_retry(&self, job: Job) -> bool {
+    #[cfg(test)]
+    fn will_retry(&self, job: Job) -> bool {
         SCHEDULED.contains(&job) && self.line(job).retry.is_some()
     }
 

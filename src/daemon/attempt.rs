@@ -84,8 +84,9 @@ fn deaf_to(what: &str) -> Failure {
     .remedy("look at the volume: a dead network file system hangs whoever reads it")
 }
 
-/// How long nothing may move in a job: each has a deadline of its own below this.
-fn limit(server: &Server, job: Job) -> Duration {
+/// How long a job may take, or one backup of a verification: so long nothing may move in it, and so long it waits for its
+/// directory.
+pub(super) fn limit(server: &Server, job: Job) -> Duration {
     match job {
         Job::Verify => server.verify.timeout,
         Job::Drill => server.drill.timeout,

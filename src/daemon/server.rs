@@ -260,12 +260,7 @@ impl Task {
         server: &Arc<Server>,
         job: Job,
     ) -> Option<Result<(OwnedSemaphorePermit, Lock)>> {
-        let patience = match job {
-            Job::Verify => server.verify.timeout,
-            Job::Drill => server.drill.timeout,
-            Job::Backup | Job::Restore | Job::Prune => server.backup.timeout,
-        };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + attempt::limit(server, job);
         let mut told = String::new();
         loop {
             let room = self.room().await?;

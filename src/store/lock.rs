@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use chrono::{SubsecRound as _, Utc};
 use rustix::fs::{FlockOperation, XattrFlags, flock, fsetxattr, getxattr};
@@ -20,9 +19,6 @@ const HOLDER: &str = "user.pgvigil.lock_holder";
 
 /// Longest name of a holder that is read.
 const HOLDER_LIMIT: usize = 512;
-
-/// How often a held lock is tried again.
-const TRY_EVERY: Duration = Duration::from_millis(250);
 
 /// Held until it and its clones are dropped: work on another thread has a clone, and so holds it to its own end.
 #[derive(Clone, Debug)]
@@ -61,25 +57,6 @@ pub fn take(directory: &Path, work: &str) -> Result<Lock> {
         )
         .remedy("wait until that is done")),
         Err(error) => Err(Failure::io(what(), error.into())),
-    }
-}
-
-/// Takes the lock as soon as it is free, but not later than at the deadline; `waiting` hears once who has it, and ends the
-/// wait with an error of its own.
-pub async fn wait(
-    directory: &Path,
-    work: &str,
-    deadline: Instant,
-    mut waiting: impl FnMut(&Failure) -> Result<()>,
-) -> Result<Lock> {
-    loop {
-        match take(directory, work) {
-            Err(busy) if busy.kind() == FailureKind::Busy && Instant::now() < deadline => {
-                waiting(&busy)?;
-                tokio::time::sleep(TRY_EVERY).await;
-            }
-            other => return other,
-        }
     }
 }
 
