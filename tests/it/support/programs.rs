@@ -41,6 +41,16 @@ pub(crate) fn amtool() -> PathBuf {
     tool("amtool")
 }
 
+/// Prometheus, from PATH or the cache.
+pub(crate) fn prometheus() -> PathBuf {
+    tool("prometheus")
+}
+
+/// Alertmanager, from PATH or the cache; Debian's name for it.
+pub(crate) fn alertmanager() -> PathBuf {
+    tool("prometheus-alertmanager")
+}
+
 fn tool(name: &str) -> PathBuf {
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(".cache/{name}/usr/bin/{name}"));
     [PathBuf::from(name), cache]
