@@ -37,6 +37,9 @@ const RESERVE: u64 = 1 << 20;
 const RUNS: usize = 400;
 const HORIZON: TimeDelta = TimeDelta::days(5 * 366);
 
+/// Runs after which what is left is noted: a month of nights.
+const NOTED: usize = 30;
+
 /// What is to be played through.
 #[derive(Clone, Debug)]
 pub struct Course<'a> {
@@ -52,6 +55,15 @@ pub struct Course<'a> {
     pub sizes: &'a [Sizes],
     /// Bytes that can still be written.
     pub room: u64,
+}
+
+/// What was foreseen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreseen {
+    /// When a backup will no longer fit; `None`: not as far as was looked.
+    pub full_at: Option<DateTime<Utc>>,
+    /// The bytes that can still be written after each of the next backups, and the removals that follow it.
+    pub left: Vec<(DateTime<Utc>, u64)>,
 }
 
 /// The sizes of whole backups, the oldest first: of those that are kept, and of those that only the ledger remembers.
@@ -168,8 +180,19 @@ fn median(mut values: Vec<f64>) -> f64 {
     (at(values.len() / 2) + at(values.len().saturating_sub(1) / 2)) / 2.0
 }
 
-/// When a backup will no longer fit, at the present pace; `None`: not within the next 400 or five years.
-pub fn full_at(course: Course<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// Plays the backups to come through, at the present pace: the next 400, or those of five years.
+pub fn foresee(course: Course<'_>, now: DateTime<Utc>) -> Foreseen {
+    let mut foreseen = Foreseen::default();
+    foreseen.full_at = full_at(course, now, &mut foreseen.left);
+    foreseen
+}
+
+/// When a backup will no longer fit; notes what is left after each of the next ones.
+fn full_at(
+    course: Course<'_>,
+    now: DateTime<Utc>,
+    left: &mut Vec<(DateTime<Utc>, u64)>,
+) -> Option<DateTime<Utc>> {
     let growth = growth(course.sizes);
     let mut bytes = expected(course.sizes, None)?;
     let Course {
@@ -200,6 +223,9 @@ pub fn full_at(course: Course<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> 
             ..coming
         });
         room = room.saturating_add(prune(&mut kept, retention, at));
+        if left.len() < NOTED {
+            left.push((at, room));
+        }
         bytes = scaled(bytes, growth);
     }
     None

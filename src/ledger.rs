@@ -83,6 +83,9 @@ pub struct Entry {
     /// Whether someone else took the backup, and it was found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
+    /// The volume as it was afterwards, where it could be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeFacts>,
     /// What was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<PruneFacts>,
@@ -127,6 +130,17 @@ pub struct Sizes {
     pub uncompressed_bytes: u64,
     /// All databases on the server when the dump began, 0 where unknown.
     pub database_bytes: u64,
+}
+
+/// A volume at one time, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFacts {
+    /// What was taken.
+    pub used_bytes: u64,
+    /// What could still be written.
+    pub available_bytes: u64,
+    /// What the directory of the backups took of it.
+    pub directory_bytes: u64,
 }
 
 /// What was removed because it was no longer wanted.
@@ -210,6 +224,7 @@ impl Entry {
             backup_finished_at: None,
             sizes: None,
             observed: false,
+            volume: None,
             pruned: None,
             drill: None,
             restore: None,

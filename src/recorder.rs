@@ -11,7 +11,7 @@ use tracing::{Level, Span, error, error_span, event, info, warn};
 use crate::agenda::Begun;
 use crate::error::{Failure, FailureKind, Result};
 use crate::ledger::{
-    DrillFacts, Entry, Job, JobResult, KeptReport, PruneFacts, RestoreFacts, Sizes,
+    DrillFacts, Entry, Job, JobResult, KeptReport, PruneFacts, RestoreFacts, Sizes, VolumeFacts,
 };
 use crate::pg::scratch::random_id;
 use crate::store;
@@ -156,6 +156,7 @@ impl Attempt {
                 FailureKind::Directory | FailureKind::NoSpace
             )
         });
+        self.entry.volume = volume(directory);
         // In the order of time.
         write_unwritten(directory);
         if let Err(error) = store::ledger::append(directory, &mut self.entry) {
@@ -203,6 +204,16 @@ pub fn record(server: &str, directory: &Path, begun: Begun, failure: &Failure) {
         }
         Err(error) => warn!(server, "{}", error.sentence()),
     }
+}
+
+/// What is left of the volume, which is for the record alone: nothing fails where it cannot be asked.
+fn volume(directory: &Path) -> Option<VolumeFacts> {
+    let space = store::space::of(directory).ok()?;
+    Some(VolumeFacts {
+        used_bytes: space.used_bytes,
+        available_bytes: space.available_bytes,
+        directory_bytes: store::space::directory_bytes(directory).ok()?,
+    })
 }
 
 fn keep_unwritten(directory: &Path, entry: Entry) {

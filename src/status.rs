@@ -6,6 +6,7 @@
 
 pub mod control;
 mod outlook;
+mod trend;
 mod verdict;
 mod view;
 
@@ -14,11 +15,12 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::error::FailureKind;
-use crate::ledger::{Entry, Job, JobResult, Phase};
+use crate::ledger::{Entry, Job, JobResult, KeptReport, Phase};
 use crate::manifest::Manifest;
 
 pub use crate::store::space::Space;
 pub use outlook::Outlook;
+pub use trend::{Restored, Taken, Trend};
 pub use verdict::{Level, Verdict, verdict};
 pub use view::{Paused, PerJob, Running, ServerView, Shared, Snapshot};
 
@@ -63,6 +65,8 @@ pub struct KeptBackup {
     pub verified: Option<(JobResult, DateTime<Utc>)>,
     /// How its last drill of all of it ended that could run, and when.
     pub drilled: Option<(JobResult, DateTime<Utc>)>,
+    /// That drill's report, where it was kept.
+    pub report: Option<KeptReport>,
 }
 
 /// One database of a backup.
@@ -115,6 +119,8 @@ pub struct ServerStatus {
     pub outlook: Outlook,
     /// The last thing that did not pass, unless the same job has passed since.
     pub problem: Option<Problem>,
+    /// How things went lately.
+    pub trend: Trend,
 }
 
 /// The attempts at one kind of job.
@@ -160,6 +166,10 @@ pub struct Problem {
     pub job: Job,
     /// When it ended.
     pub at: DateTime<Utc>,
+    /// How.
+    pub result: JobResult,
+    /// The backup it is about, where there is one.
+    pub backup: Option<String>,
     /// The sentence for people.
     pub sentence: String,
 }
@@ -266,11 +276,12 @@ impl ServerStatus {
     /// Counts what was found on disk.
     pub fn new(loaded: &Loaded) -> Self {
         let mut status = Self {
-            outlook: loaded.outlook,
+            outlook: loaded.outlook.clone(),
+            trend: Trend::new(loaded),
             ..Self::default()
         };
         let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
-        let mut drilled: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
+        let mut drilled: HashMap<&str, &Entry> = HashMap::new();
         let mut found: HashMap<&str, JobResult> = HashMap::new();
         status.first_entry_at = loaded.entries.iter().map(|entry| entry.started_at).min();
         for entry in &loaded.entries {
@@ -281,7 +292,7 @@ impl ServerStatus {
                 let ended = (entry.result, entry.finished_at);
                 match entry.job {
                     Job::Verify => _ = verified.insert(backup, ended),
-                    Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, ended),
+                    Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, entry),
                     Job::Backup if entry.observed => _ = found.insert(backup, entry.result),
                     _ => {}
                 }
@@ -297,10 +308,12 @@ impl ServerStatus {
             );
             let verified = verified.get(backup.file_name.as_str()).copied();
             status.corrupt += u64::from(verified.is_some_and(|(how, _)| how == JobResult::Failed));
+            let drill = drilled.get(backup.file_name.as_str());
             status.backups.push(KeptBackup {
                 summary: backup.clone(),
                 verified,
-                drilled: drilled.get(backup.file_name.as_str()).copied(),
+                drilled: drill.map(|entry| (entry.result, entry.finished_at)),
+                report: drill.and_then(|entry| entry.report.clone()),
             });
         }
         status
@@ -359,16 +372,8 @@ impl ServerStatus {
         if entry.job == Job::Drill && entry.result == JobResult::Passed {
             self.proven_backup_at = self.proven_backup_at.max(entry.backup_finished_at);
         }
-        if entry.result != JobResult::Passed {
-            let sentence = entry
-                .message
-                .clone()
-                .unwrap_or_else(|| "no reason was recorded".to_owned());
-            self.problem = Some(Problem {
-                job: entry.job,
-                at: entry.finished_at,
-                sentence,
-            });
+        if let Some(problem) = Problem::of(entry) {
+            self.problem = Some(problem);
         } else if self
             .problem
             .as_ref()

@@ -286,7 +286,7 @@ fn room(server: &Server) -> Result<String> {
         return Err(Failure::new(FailureKind::NoSpace, what)
             .remedy("free space on the volume, or make it larger"));
     }
-    let full = outlook.full_at.map_or_else(String::new, |at| {
+    let full = outlook.volume.full_at.map_or_else(String::new, |at| {
         format!(
             "; at the present pace one will no longer fit on {}",
             at.format("%Y-%m-%d")

@@ -151,7 +151,9 @@ fn full(factor: f64, room: u64) -> Option<i64> {
         sizes: &past,
         room,
     };
-    full_at(course, now()).map(|at| (at - now()).num_days())
+    foresee(course, now())
+        .full_at
+        .map(|at| (at - now()).num_days())
 }
 
 #[test]
@@ -201,7 +203,7 @@ fn what_nobody_removes_fills_it_step_by_step() {
     };
     // Nine fit, and the tenth has no room for its margin.
     assert_eq!(
-        full_at(course(vec![]), now()),
+        foresee(course(vec![]), now()).full_at,
         Some("2027-04-01T02:00:00Z".parse().expect("a time"))
     );
     // What may go goes before one is refused.
@@ -211,7 +213,7 @@ fn what_nobody_removes_fills_it_step_by_step() {
         ..Retention::default()
     };
     with_old.retention = &policy;
-    let later = full_at(with_old, now()).expect("it fills");
+    let later = foresee(with_old, now()).full_at.expect("it fills");
     assert_eq!(
         later,
         "2027-04-01T02:00:00Z"
@@ -232,9 +234,9 @@ fn a_yearly_backup_and_none_at_all_end_the_search() {
         sizes,
         room: 1 << 50,
     };
-    assert_eq!(full_at(course(&[]), now()), None);
+    assert_eq!(foresee(course(&[]), now()).full_at, None);
     let one = sizes([(1, 0)]);
-    assert_eq!(full_at(course(&one), now()), None);
+    assert_eq!(foresee(course(&one), now()).full_at, None);
 }
 
 /// Two hundred servers have their forecast after each job.

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::body::Body;
 use hyper::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY,
+    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, VARY,
 };
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -44,9 +44,6 @@ use token::Token;
 
 pub use answer::Answer;
 
-/// The page runs no script and loads nothing, whatever a database is called.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-
 /// How soon to ask again where the answer will be there in a moment.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -60,6 +57,8 @@ struct Inner {
     cache: Cache,
     actions: Actions,
     web: Web,
+    /// Held while a backup's manifest and report are read for its page: one at a time, however many ask.
+    reading: tokio::sync::Mutex<()>,
     clock: fn() -> DateTime<Utc>,
 }
 
@@ -78,6 +77,7 @@ impl App {
             cache: Cache::default(),
             actions: Actions::new(control, Token::new(token_file)),
             web,
+            reading: tokio::sync::Mutex::default(),
             clock: Utc::now,
         }))
     }
@@ -161,7 +161,12 @@ impl Inner {
     async fn report<B>(&self, route: &Route, request: &Request<B>) -> Answer {
         let wanted = encoding::wanted(request.headers());
         match route.kind {
-            Kind::Page => self.page(wanted).await,
+            Kind::Page => self.page(request.uri().query(), wanted).await,
+            Kind::Server => {
+                self.server(&route.server, request.uri().query(), wanted)
+                    .await
+            }
+            Kind::Backup => self.backup(route, wanted).await,
             Kind::Metrics => self.metrics(wanted).await,
             Kind::Ready => self.ready(),
             Kind::Status => {
@@ -175,20 +180,72 @@ impl Inner {
         }
     }
 
-    async fn page(&self, wanted: Encoding) -> Answer {
+    async fn page(&self, query: Option<&str>, wanted: Encoding) -> Answer {
+        let wish = page::Wish::read(query.unwrap_or_default());
         let render = || {
             let html = self
                 .shared
-                .read(|snapshot| page::render(snapshot, self.now()));
+                .read(|snapshot| page::render(snapshot, &wish, self.now()));
             Some(html.into_bytes())
         };
-        let bytes = self.cache.get(Item::Page, wanted, || self.stamp(), render);
-        let mut answer = rendered(bytes.await, HTML, wanted);
-        answer.headers_mut().insert(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(PAGE_POLICY),
+        // What nobody chose is what most see.
+        let bytes = if wish == page::Wish::default() {
+            let stamp = || self.stamp();
+            self.cache.get(Item::Page, wanted, stamp, render).await
+        } else {
+            self.cache.once(wanted, render).await
+        };
+        secured(rendered(bytes, HTML, wanted))
+    }
+
+    async fn server(&self, name: &str, query: Option<&str>, wanted: Encoding) -> Answer {
+        let (reload, now) = (
+            page::Wish::read(query.unwrap_or_default()).reload,
+            self.now(),
         );
-        answer
+        let known = self
+            .shared
+            .read(|snapshot| snapshot.servers.iter().any(|view| view.config.name == name));
+        if !known {
+            return text(StatusCode::NOT_FOUND, "there is no server of this name\n");
+        }
+        let render = || {
+            let html = self
+                .shared
+                .read(|snapshot| page::render_server(snapshot, name, reload, now));
+            html.map(String::into_bytes)
+        };
+        secured(rendered(
+            self.cache.once(wanted, render).await,
+            HTML,
+            wanted,
+        ))
+    }
+
+    async fn backup(&self, route: &Route, wanted: Encoding) -> Answer {
+        if !self.is_loaded() {
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "reading the backup directories\n",
+            );
+        }
+        let _single = self.reading.lock().await;
+        let found = self
+            .shared
+            .read(|snapshot| page::Backup::find(snapshot, &route.server, &route.backup));
+        let Some(backup) = found else {
+            return text(StatusCode::NOT_FOUND, "there is no backup of this name\n");
+        };
+        let Ok(backup) = tokio::task::spawn_blocking(|| backup.read()).await else {
+            let error = "the backup cannot be read; the log says why\n";
+            return text(StatusCode::INTERNAL_SERVER_ERROR, error);
+        };
+        let render = || Some(page::render_backup(&backup, self.now()).into_bytes());
+        secured(rendered(
+            self.cache.once(wanted, render).await,
+            HTML,
+            wanted,
+        ))
     }
 
     async fn metrics(&self, wanted: Encoding) -> Answer {
@@ -326,6 +383,17 @@ fn rendered(
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if encoding == Encoding::Gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+/// The answer with what a browser may do with the page.
+fn secured(mut answer: Answer) -> Answer {
+    if let Ok(policy) = HeaderValue::from_str(&page::POLICY) {
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        // Names of servers and backups are nobody else's business.
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
     answer
 }

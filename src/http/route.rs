@@ -4,14 +4,19 @@ use percent_encoding::percent_decode_str;
 
 use crate::ledger::Job;
 
-/// What stands for a server's name in a path of [`ROUTES`].
+/// What stands for a server's name in a path of [`ROUTES`], and for the file name of a backup.
 const NAME: &str = "{name}";
+const FILE: &str = "{file}";
 
 /// What a path is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The page for people.
     Page,
+    /// The page of one server.
+    Server,
+    /// The page of one backup.
+    Backup,
     /// What Prometheus reads.
     Metrics,
     /// Whether the process is alive.
@@ -41,11 +46,15 @@ pub(super) struct Route {
     pub(super) kind: Kind,
     /// The server that it names, decoded; empty where it names none.
     pub(super) server: String,
+    /// The backup's file, likewise.
+    pub(super) backup: String,
 }
 
 /// Every path. Nothing else is served.
-pub(super) const ROUTES: [(&str, Kind); 15] = [
+pub(super) const ROUTES: [(&str, Kind); 17] = [
     ("/", Kind::Page),
+    ("/servers/{name}", Kind::Server),
+    ("/servers/{name}/backups/{file}", Kind::Backup),
     ("/metrics", Kind::Metrics),
     ("/-/healthy", Kind::Healthy),
     ("/livez", Kind::Healthy),
@@ -83,24 +92,34 @@ impl Kind {
 
 /// The route of a path as it was sent.
 pub(super) fn find(path: &str) -> Option<Route> {
-    ROUTES.iter().find_map(|(template, kind)| {
-        let server = match template.split_once(NAME) {
-            None => (*template == path).then(String::new),
-            Some((before, after)) => path
-                .strip_prefix(before)
-                .and_then(|rest| rest.strip_suffix(after))
-                .and_then(name),
-        };
-        server.map(|server| Route {
-            kind: *kind,
-            server,
-        })
-    })
+    ROUTES
+        .iter()
+        .find_map(|(template, kind)| follow(template, *kind, path))
 }
 
-/// A name out of a path; `None` where it is more than one segment, or no text.
+/// The route, where the path is like the template, segment by segment.
+fn follow(template: &str, kind: Kind, path: &str) -> Option<Route> {
+    let mut route = Route {
+        kind,
+        server: String::new(),
+        backup: String::new(),
+    };
+    let mut segments = path.split('/');
+    for wanted in template.split('/') {
+        let segment = segments.next()?;
+        match wanted {
+            NAME => route.server = name(segment)?,
+            FILE => route.backup = name(segment)?,
+            _ if wanted == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(route)
+}
+
+/// A name out of a path; `None` where it is no text.
 fn name(segment: &str) -> Option<String> {
-    if segment.is_empty() || segment.contains('/') {
+    if segment.is_empty() {
         return None;
     }
     let decoded = percent_decode_str(segment).decode_utf8().ok()?;
@@ -120,12 +139,21 @@ mod tests {
         assert_eq!(server(&backup("a%2Fb")).as_deref(), Some("a/b"));
         // What is no escape stays as it is, and names no server then.
         assert_eq!(server(&backup("%6")).as_deref(), Some("%6"));
+        let page = find("/servers/a%2Fb/backups/..%2Fc").expect("a backup's page");
+        assert_eq!(
+            (page.server.as_str(), page.backup.as_str()),
+            ("a/b", "../c")
+        );
         for none in [
             &backup(""),
             &backup("a/b"),
             &backup("%ff"),
             "/api/v1/servers/a",
             "/metrics/",
+            "/servers/",
+            "/servers/a/",
+            "/servers/a/backups/",
+            "/servers/a/backups/b/c",
         ] {
             assert_eq!(server(none), None, "{none}");
         }

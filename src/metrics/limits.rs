@@ -41,7 +41,7 @@ pub(super) fn volume(out: &mut Families, view: &ServerView) {
         "pgvigil_volume_full_timestamp_seconds",
         "When a backup will no longer fit, at the present pace; 0: not foreseen.",
         name,
-        seconds(view.status.outlook.full_at),
+        seconds(view.status.outlook.volume.full_at),
     );
     out.gauge(
         "pgvigil_volume_fill_ratio",

@@ -207,7 +207,10 @@ fn what_is_to_be_expected_is_told() {
     loaded.outlook = crate::status::Outlook {
         predicted_bytes: Some(1_100),
         usual_bytes: Some(900),
-        full_at: Some(at(23, 0)),
+        volume: crate::forecast::Foreseen {
+            full_at: Some(at(23, 0)),
+            left: vec![],
+        },
     };
     shared.update_nth(0, |view| {
         view.status = ServerStatus::new(&loaded);

@@ -4,20 +4,20 @@ use chrono::{DateTime, Utc};
 
 use super::BackupSummary;
 use crate::config::{Mode, Server};
-use crate::forecast::{self, Course};
+use crate::forecast::{self, Course, Foreseen};
 use crate::ledger::{Entry, Sizes};
 use crate::retention::{Backup, Check, Origin, Record};
 use crate::store::space::Space;
 
 /// What is to be expected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// The size that the next backup will have at the most, if the databases grow as they did.
     pub predicted_bytes: Option<u64>,
     /// The median of the last seven whole backups before the newest.
     pub usual_bytes: Option<u64>,
-    /// When a backup will no longer fit.
-    pub full_at: Option<DateTime<Utc>>,
+    /// How the volume will fill.
+    pub volume: Foreseen,
 }
 
 impl Outlook {
@@ -37,7 +37,7 @@ impl Outlook {
         Self {
             predicted_bytes: forecast::next_size(&sizes, None),
             usual_bytes: forecast::usual_size(&sizes),
-            full_at: full_at(server, entries, backups, &sizes, space, now),
+            volume: volume(server, entries, backups, &sizes, space, now).unwrap_or_default(),
         }
     }
 }
@@ -56,14 +56,14 @@ impl BackupSummary {
 }
 
 /// Nobody knows what someone else will remove of his files, so that nothing is foreseen of those that are not adopted.
-fn full_at(
+fn volume(
     server: &Server,
     entries: &[Entry],
     backups: &[BackupSummary],
     sizes: &[Sizes],
     space: &Space,
     now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
+) -> Option<Foreseen> {
     let observed = matches!(server.backup.mode, Mode::Observe(_));
     if observed && !server.retention.adopt {
         return None;
@@ -93,7 +93,7 @@ fn full_at(
         sizes,
         room: space.left_bytes(),
     };
-    forecast::full_at(course, now)
+    Some(forecast::foresee(course, now))
 }
 
 fn origin(foreign: bool) -> Origin {
@@ -137,12 +137,21 @@ mod tests {
         };
         let steady = look(&server, &space);
         assert_eq!(
-            (steady.predicted_bytes, steady.usual_bytes, steady.full_at),
+            (
+                steady.predicted_bytes,
+                steady.usual_bytes,
+                steady.volume.full_at
+            ),
             (Some(110 * MIB), Some(100 * MIB), None)
         );
         // All are kept: nine more.
         server.retention = Retention::ALL;
-        let day = |outlook: Outlook| outlook.full_at.map(|full| (full - at(7, 0)).num_days());
+        let day = |outlook: Outlook| {
+            outlook
+                .volume
+                .full_at
+                .map(|full| (full - at(7, 0)).num_days())
+        };
         assert_eq!(day(look(&server, &space)), Some(9));
         space.requested_bytes = 1_200 * MIB;
         assert_eq!(day(look(&server, &space)), Some(3));

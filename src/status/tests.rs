@@ -47,6 +47,7 @@ pub(crate) fn entry(
         scheduled_for: None,
         sizes: None,
         observed: false,
+        volume: None,
         pruned: None,
         restore: None,
         drill: None,

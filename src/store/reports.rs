@@ -60,6 +60,40 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<String> {
     Ok(format!("{DIRECTORY}/{name}"))
 }
 
+/// Largest report that is read; what is kept is bounded far below it.
+const SIZE_LIMIT: u64 = 16 << 20;
+
+/// Reads a kept report, if it is what the ledger says of it; else what is wrong.
+pub fn read(directory: &Path, kept: &KeptReport) -> Result<std::result::Result<Vec<u8>, String>> {
+    let path = directory.join(&kept.file);
+    if !lies_in_drills(&kept.file) {
+        return Ok(Err(format!("{} is not in {DIRECTORY}/", kept.file)));
+    }
+    let read = || -> std::io::Result<Option<Vec<u8>>> {
+        let Some(file) = open(&path)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        file.take(SIZE_LIMIT).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    };
+    match read() {
+        Ok(Some(bytes)) if digest(&bytes) == kept.sha256 => Ok(Ok(bytes)),
+        Ok(Some(_)) => Ok(Err(format!(
+            "{} is not what was written: it has another digest than the ledger says",
+            kept.file
+        ))),
+        Ok(None) => Ok(Err(format!("{} is not a file", kept.file))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Err(format!("{} is not there", kept.file)))
+        }
+        Err(error) => Err(Failure::io(
+            format!("read report {}", path.display()),
+            error,
+        )),
+    }
+}
+
 /// Holds the files of a kept report against their digests; `place` is where the ledger names them.
 pub fn check(directory: &Path, kept: &KeptReport, place: &str) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -108,18 +142,24 @@ fn lies_in_drills(file: &str) -> bool {
     )
 }
 
-/// The digest of a file; `None` where it is something else.
-fn digest_of(path: &Path) -> std::io::Result<Option<String>> {
+/// Opens a file; `None` where it is something else.
+fn open(path: &Path) -> std::io::Result<Option<File>> {
     // Not blocking: opening a pipe in its place would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::LOOP) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    if !file.metadata()?.is_file() {
+    let is_file = file.metadata()?.is_file();
+    Ok(is_file.then_some(file))
+}
+
+/// The digest of a file; `None` where it is something else.
+fn digest_of(path: &Path) -> std::io::Result<Option<String>> {
+    let Some(mut file) = open(path)? else {
         return Ok(None);
-    }
+    };
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

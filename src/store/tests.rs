@@ -43,6 +43,7 @@ fn entry() -> Entry {
         scheduled_for: None,
         sizes: None,
         observed: false,
+        volume: None,
         pruned: None,
         restore: None,
         drill: None,

@@ -150,6 +150,7 @@ mod tests {
         let route = Route {
             kind: Kind::Resume,
             server: "a".to_owned(),
+            backup: String::new(),
         };
         let asked = |body: &str| read(&route, body.as_bytes(), at(7, 0));
         let resume = Ask::Resume {

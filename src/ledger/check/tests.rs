@@ -23,6 +23,7 @@ pub(crate) fn entry(day: i64) -> Entry {
         scheduled_for: None,
         sizes: None,
         observed: false,
+        volume: None,
         pruned: None,
         restore: None,
         drill: None,

@@ -1,0 +1,177 @@
+//! The page of one backup: whether it is whole and proven, how to restore it, what is in it, and its drill's report.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::report::{self, Report};
+use super::{catalog, document, moment, server, server_path};
+use crate::config::units::{format_bytes, format_seconds};
+use crate::ledger::JobResult;
+use crate::manifest::Manifest;
+use crate::status::{KeptBackup, Level, Snapshot};
+use crate::store;
+
+/// A kept backup, and what is read of it when someone asks.
+pub(in crate::http) struct Backup {
+    server: String,
+    directory: PathBuf,
+    kept: KeptBackup,
+    manifest: Result<Option<Manifest>, String>,
+    report: Option<Result<Report, String>>,
+}
+
+impl Backup {
+    /// A backup that is known to be there; names of others lead nowhere.
+    pub(in crate::http) fn find(
+        snapshot: &Snapshot,
+        server: &str,
+        file_name: &str,
+    ) -> Option<Self> {
+        let mut servers = snapshot.servers.iter();
+        let view = servers.find(|view| view.config.name == server)?;
+        let mut backups = view.status.backups.iter();
+        let kept = backups.find(|kept| kept.summary.file_name == file_name)?;
+        Some(Self {
+            server: server.to_owned(),
+            directory: view.config.directory.clone(),
+            kept: kept.clone(),
+            manifest: Ok(None),
+            report: None,
+        })
+    }
+
+    /// Reads its manifest and the report of its last drill; blocks.
+    pub(in crate::http) fn read(mut self) -> Self {
+        if self.kept.summary.has_manifest {
+            self.manifest =
+                store::current_manifest(&self.path()).map_err(|failure| failure.sentence());
+        }
+        self.report = self.kept.report.as_ref().map(|kept| {
+            let bytes = store::reports::read(&self.directory, kept)
+                .map_err(|failure| failure.sentence())??;
+            serde_json::from_slice(&bytes)
+                .map_err(|error| format!("{} is no report: {error}", kept.file))
+        });
+        self
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(&self.kept.summary.file_name)
+    }
+
+    fn level(&self) -> Level {
+        let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
+        match (result(self.kept.verified), result(self.kept.drilled)) {
+            (Some(JobResult::Failed), _) | (_, Some(JobResult::Failed)) => Level::Bad,
+            (_, Some(JobResult::Passed)) => Level::Good,
+            _ => Level::Doubtful,
+        }
+    }
+}
+
+/// The page at `now`.
+pub(in crate::http) fn render(backup: &Backup, now: DateTime<Utc>) -> String {
+    let (kept, name) = (&backup.kept, &backup.kept.summary.file_name);
+    let level = backup.level();
+    let body = html! {
+        nav aria-label="Up" { a href="/" { "All servers" } " / " a href=(server_path(&backup.server)) { (backup.server) } }
+        h1 { (name) }
+        p class={ "verdict " (super::class(level)) } { "Does it restore?" strong { (answer(kept)) } }
+        (facts(backup, now))
+        (how_to(backup))
+        h2 id="drill" { "Test restore" }
+        @match &backup.report {
+            Some(Ok(told)) => (report::render(told, now)),
+            Some(Err(why)) => { p.bad { "The report cannot be shown: " (why) "." } },
+            None => { p {
+                @match kept.drilled {
+                    Some(_) => "No report of it was kept.",
+                    None => "This backup was not restored in a drill yet.",
+                }
+                " To do it now: " code { "pgvigil drill " (backup.path().display()) }
+            } },
+        }
+        h2 id="content" { "What is in it" }
+        @match &backup.manifest {
+            Ok(Some(manifest)) => (catalog::render(&manifest.catalog)),
+            Ok(None) => { p { "Nobody looked into it yet: there is no manifest beside it. To look: " code { "pgvigil verify " (backup.path().display()) } } },
+            Err(why) => { p.bad { (why) } },
+        }
+    };
+    document(
+        &format!("{name} – {} – pgvigil", backup.server),
+        Some(level),
+        false,
+        now,
+        &body,
+    )
+}
+
+fn answer(kept: &KeptBackup) -> &'static str {
+    let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
+    match (result(kept.verified), result(kept.drilled)) {
+        (Some(JobResult::Failed), _) => "No: the last verification found damage.",
+        (_, Some(JobResult::Failed)) => {
+            "No: the last test restore did not give back what was dumped."
+        }
+        (_, Some(JobResult::Passed)) => {
+            "Yes: a test restore of this very backup gave back every row."
+        }
+        (Some(_), _) => "Probably: it is whole, but was not restored in a drill.",
+        _ if kept.summary.has_manifest => {
+            "Probably: it was complete when it was taken; not verified since."
+        }
+        _ => "Unknown: pgvigil did not make it and has not found it to be whole.",
+    }
+}
+
+fn facts(backup: &Backup, now: DateTime<Utc>) -> Markup {
+    let (kept, summary) = (&backup.kept, &backup.kept.summary);
+    html! {
+        table {
+            tbody {
+                tr { th scope="row" { "Finished" } td { (moment::told(summary.finished_at, now)) } }
+                @if summary.duration_seconds > 0.0 { tr { th scope="row" { "Took" } td { (format_seconds(summary.duration_seconds)) } } }
+                tr { th scope="row" { "Size" } td {
+                    (format_bytes(summary.bytes))
+                    @if summary.uncompressed_bytes > 0 { ", " (format_bytes(summary.uncompressed_bytes)) " of dump" }
+                } }
+                tr { th scope="row" { "Verified" } td { (server::mark(kept.verified, now, "✓ whole", "✗ damaged")) } }
+                tr { th scope="row" { "Restored in a drill" } td { (server::mark(kept.drilled, now, "✓ proven", "✗ failed")) } }
+                @if let Ok(Some(manifest)) = &backup.manifest {
+                    tr { th scope="row" { "PostgreSQL" } td { (manifest.source.server_version) ", dumped with " (manifest.source.tool_version) } }
+                    tr { th scope="row" { "Made by" } td { "pgvigil " (manifest.pgvigil_version) @if manifest.observed.is_some() { ", which found it: someone else took it" } } }
+                }
+                tr { th scope="row" { "File" } td { code { (backup.path().display()) } } }
+            }
+        }
+    }
+}
+
+fn how_to(backup: &Backup) -> Markup {
+    let path = quoted(&backup.path().display().to_string());
+    html! {
+        h2 id="restore" { "To restore it" }
+        p { "What would happen, without touching anything:" }
+        pre { "pgvigil restore " (path) " --to postgresql://USER@HOST:5432/postgres --dry-run" }
+        p { "One database beside the one there is, or one table:" }
+        pre {
+            "pgvigil restore " (path) " --to postgresql://USER@HOST:5432/postgres --database DB --as DB_restored\n"
+            "pgvigil extract " (path) " --database DB --table SCHEMA.TABLE | less"
+        }
+        p { "Without pgvigil; the file is plain gzip, but mind that a pg_dumpall file drops and makes databases anew:" }
+        pre { "gunzip -c " (path) " | less" }
+    }
+}
+
+/// For a shell to take as one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

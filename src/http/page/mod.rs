@@ -1,0 +1,168 @@
+//! The status page: for each server, could I restore now, and what says so. Plain HTML that works without scripts and loads
+//! nothing; maud escapes every text.
+//!
+//! [`overview`] is `/`, [`server`] a page for each server, [`backup`] one for each backup. All is rendered from the snapshot,
+//! but for a backup's catalog and report, which are read when someone asks.
+
+mod backup;
+mod catalog;
+mod chart;
+mod moment;
+mod overview;
+mod report;
+mod server;
+mod trends;
+mod wish;
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::status::{Level, ServerView, Snapshot, verdict};
+
+pub(super) use backup::{Backup, render as render_backup};
+pub(super) use overview::render;
+pub(super) use server::render as render_server;
+pub(super) use wish::Wish;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What stays as it is in a segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// What the browser may do with a page: nothing but apply this one style and send the page's own form, whatever a database
+/// is called.
+pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// What one server's line says.
+struct Answer {
+    level: Level,
+    sentence: String,
+}
+
+/// The answer for a server. A directory that cannot be read or watched makes any good answer a doubtful one.
+fn answer(view: &ServerView, now: DateTime<Utc>) -> Answer {
+    let verdict = verdict(&view.status, &view.config.objectives, now);
+    let is_blind = view.unreadable.is_some() || view.observe_trouble.is_some();
+    match verdict.level {
+        Level::Good if is_blind => Answer {
+            level: Level::Doubtful,
+            sentence: format!("As far as is known: {}", verdict.sentence),
+        },
+        level => Answer {
+            level,
+            sentence: verdict.sentence,
+        },
+    }
+}
+
+const fn class(level: Level) -> &'static str {
+    match level {
+        Level::Good => "good",
+        Level::Doubtful => "doubtful",
+        Level::Bad => "bad",
+    }
+}
+
+/// A word and a sign, so that nobody has to tell colours apart.
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Good => "✓ yes",
+        Level::Doubtful => "? doubtful",
+        Level::Bad => "✗ no",
+    }
+}
+
+fn chip(level: Level) -> Markup {
+    html! { span class={ "chip " (class(level)) } { (word(level)) } }
+}
+
+/// The address of a server's page.
+fn server_path(name: &str) -> String {
+    format!("/servers/{}", utf8_percent_encode(name, SEGMENT))
+}
+
+/// The address of a backup's page.
+fn backup_path(server: &str, file_name: &str) -> String {
+    let file_name = utf8_percent_encode(file_name, SEGMENT);
+    format!("{}/backups/{file_name}", server_path(server))
+}
+
+/// A whole page. `level` colours its icon; with `reload` the browser asks again every half minute.
+fn document(
+    title: &str,
+    level: Option<Level>,
+    reload: bool,
+    now: DateTime<Utc>,
+    body: &Markup,
+) -> String {
+    let color = match level {
+        Some(Level::Good) => "17652b",
+        Some(Level::Doubtful) => "c98500",
+        Some(Level::Bad) => "c21f1f",
+        None => "808080",
+    };
+    let icon = format!(
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Ccircle cx='4' cy='4' r='4' fill='%23{color}'/%3E%3C/svg%3E"
+    );
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                @if reload { meta http-equiv="refresh" content="30"; }
+                title { (title) }
+                link rel="icon" href=(icon);
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#content" { "To the content" }
+                header {
+                    a.name href="/" { "pgvigil" }
+                    nav aria-label="Formats" {
+                        @if reload { a href="?" { "Stop reloading" } } @else { a href="?reload=1" { "Reload every 30 s" } }
+                        a href="/metrics" { "Metrics" }
+                        a href="/api/v1/status" { "Status as JSON" }
+                        a href="/api/v1/openapi.yaml" { "API" }
+                    }
+                }
+                main id="content" { (body) }
+                footer { "pgvigil " (env!("CARGO_PKG_VERSION")) ", as of " time datetime=(now.to_rfc3339()) { (moment::full(now)) } }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// What concerns the process and not one server.
+fn service(snapshot: &Snapshot) -> Markup {
+    html! {
+        @if snapshot.draining {
+            p.verdict.note.doubtful role="status" { "pgvigil is shutting down." }
+        }
+        @if let Some(error) = &snapshot.configuration_error {
+            p.verdict.note.doubtful role="status" { "The configuration was not read again, the one before is in force: " (error) }
+        }
+        @if !snapshot.loaded {
+            p.verdict.note.doubtful role="status" { "Reading the backup directories." }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
