@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint rules mutants bench bench-scrape
+.PHONY: help demo test soak screenshots lint rules mutants bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -25,6 +25,11 @@ test: ## Run all tests; ARGS="..." goes to `cargo test`
 soak: ## Half an hour of everything that goes wrong with the sidecar; PGVIGIL_SOAK_SECONDS says how long
 	@.ci/install test
 	PGVIGIL_SOAK_SECONDS=$${PGVIGIL_SOAK_SECONDS:-1800} cargo test --locked --test it -- --nocapture soak
+
+# They are looked at in review, and stand in the documentation.
+screenshots: ## Take pictures of the status page, light, dark and on a phone, into deploy/screenshots
+	@.ci/install test
+	PGVIGIL_SCREENSHOTS="$(CURDIR)/deploy/screenshots" cargo test --locked --test it -- --nocapture browser
 
 lint: ## Check the format and the lints
 	cargo fmt --check

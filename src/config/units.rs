@@ -129,6 +129,19 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// A number with its thousands apart, for reading: `1,234,567`.
+pub fn format_count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A duration to the two largest units: what people want to know of an age.
 pub fn format_age(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -10,6 +10,7 @@
 mod backup;
 mod backup_faults;
 mod broken_backups;
+mod browser;
 mod cli;
 mod crash;
 mod drill_on_server;

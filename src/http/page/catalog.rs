@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use crate::catalog::{Catalog, Database, Table};
-use crate::config::units::format_bytes;
+use crate::config::units::{format_bytes, format_count};
 
 /// Tables listed of all databases together: a page of a hundred thousand helps nobody.
 const LISTED: usize = 500;
@@ -14,7 +14,7 @@ pub(super) fn render(catalog: &Catalog) -> Markup {
     let mut left = LISTED;
     html! {
         p {
-            (catalog.databases.len()) " databases, " (catalog.tables()) " tables, " (catalog.rows()) " rows, "
+            (catalog.databases.len()) " databases, " (format_count(catalog.tables())) " tables, " (format_count(catalog.rows())) " rows, "
             (format_bytes(catalog.bytes)) " of dump"
             @if !catalog.roles.is_empty() { ", " (catalog.roles.len()) " roles" }
             @if !catalog.tablespaces.is_empty() { ", " (catalog.tablespaces.len()) " tablespaces" }
@@ -34,7 +34,7 @@ fn database_of(database: &Database, left: &mut usize) -> Markup {
     html! {
         h3 { (database.label()) }
         p.quiet {
-            (tables.len()) " tables, " (database.rows()) " rows, encoding " (database.encoding)
+            (tables.len()) " tables, " (format_count(database.rows())) " rows, encoding " (database.encoding)
             @if !database.extensions.is_empty() { ", extensions " (database.extensions.join(", ")) }
             @if database.large_objects.count > 0 {
                 ", " (database.large_objects.count) " large objects (" (format_bytes(database.large_objects.bytes)) ")"
@@ -47,7 +47,7 @@ fn database_of(database: &Database, left: &mut usize) -> Markup {
                     tbody { @for table in listed {
                         tr {
                             th.name scope="row" { (table.schema) "." (table.name) }
-                            td.number { (table.rows) }
+                            td.number { (format_count(table.rows)) }
                             td.number { (format_bytes(table.bytes)) }
                         }
                     } }

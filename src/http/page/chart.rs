@@ -135,7 +135,7 @@ impl Chart<'_> {
     }
 
     fn is_far(&self, limit: f64) -> bool {
-        limit > self.largest() * FAR
+        !self.past.is_empty() && limit > self.largest() * FAR
     }
 
     fn scale(&self) -> Option<Scale> {

@@ -113,20 +113,20 @@ fn choice(wish: &Wish) -> Markup {
 fn table(lines: &[Line<'_>], all: usize, now: DateTime<Utc>) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Servers" {
-            table.overview {
+            table.overview.stack role="table" {
                 caption { (lines.len()) " of " (all) " servers" }
-                thead { tr {
-                    th scope="col" { "Restorable" }
-                    th scope="col" { "Server" }
-                    th scope="col" { "Why" }
-                    th.number scope="col" { "Newest backup" }
-                    th.number.spare scope="col" { "Size" }
-                    th.number.spare scope="col" { "Restore takes" }
-                    th.spare scope="col" { "Last proof" }
-                    th.number.spare scope="col" { "Volume" }
-                    th.spare scope="col" { "Next backup" }
+                thead role="rowgroup" { tr role="row" {
+                    th role="columnheader" scope="col" { "Restorable" }
+                    th role="columnheader" scope="col" { "Server" }
+                    th role="columnheader" scope="col" { "Why" }
+                    th.number role="columnheader" scope="col" { "Newest backup" }
+                    th.number.spare role="columnheader" scope="col" { "Size" }
+                    th.number.spare role="columnheader" scope="col" { "Restore takes" }
+                    th.spare role="columnheader" scope="col" { "Last proof" }
+                    th.number.spare role="columnheader" scope="col" { "Volume" }
+                    th.spare role="columnheader" scope="col" { "Next backup" }
                 } }
-                tbody { @for line in lines { (row(line, now)) } }
+                tbody role="rowgroup" { @for line in lines { (row(line, now)) } }
             }
         }
         @if lines.is_empty() && all > 0 { p { "No server is like that. " a href="/" { "Show all" } } }
@@ -138,19 +138,19 @@ fn row(line: &Line<'_>, now: DateTime<Utc>) -> Markup {
     let objectives = &view.config.objectives;
     let fill = view.space.fill_ratio();
     html! {
-        tr {
-            td { (chip(line.answer.level)) }
-            th.name scope="row" { a href=(server_path(&view.config.name)) { (view.config.name) } }
-            td.long { (line.answer.sentence) (asides(view, now)) }
-            td.number { @match &status.newest {
+        tr role="row" {
+            td role="cell" { (chip(line.answer.level)) }
+            th.name role="rowheader" scope="row" { a href=(server_path(&view.config.name)) { (view.config.name) } }
+            td.long.full role="cell" { (line.answer.sentence) (asides(view, now)) }
+            td.number role="cell" data-label="Newest backup" { @match &status.newest {
                 Some(newest) => (format_age((now - newest.finished_at).to_std().unwrap_or_default())),
                 None => "none",
-            } br; span.quiet { "max " (format_duration(objectives.max_age)) } }
-            td.number.spare { @if let Some(newest) = &status.newest { (format_bytes(newest.bytes)) } }
-            td.number.spare { @if status.last_drill.restore_seconds > 0.0 { (format_seconds(status.last_drill.restore_seconds)) } }
-            td.time.spare { @match status.drill.last_success { Some(at) => (moment::relative(at, now)), None => "never" } }
-            td.number.spare { @if fill > objectives.max_fill { strong.bad { (format!("{:.0} %", fill * 100.0)) } } @else { (format!("{:.0} %", fill * 100.0)) } }
-            td.time.spare { @match view.next.backup { Some(at) => (moment::relative(at, now)), None => "none" } }
+            } " " span.quiet { "max " (format_duration(objectives.max_age)) } }
+            td.number.spare role="cell" { @if let Some(newest) = &status.newest { (format_bytes(newest.bytes)) } }
+            td.number.spare role="cell" { @if status.last_drill.restore_seconds > 0.0 { (format_seconds(status.last_drill.restore_seconds)) } }
+            td.time.spare role="cell" { @match status.drill.last_success { Some(at) => (moment::relative(at, now)), None => "never" } }
+            td.number.spare role="cell" { @if fill > objectives.max_fill { strong.bad { (format!("{:.0} %", fill * 100.0)) } } @else { (format!("{:.0} %", fill * 100.0)) } }
+            td.time.spare role="cell" { @match view.next.backup { Some(at) => (moment::relative(at, now)), None => "none" } }
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{moment, server};
 use crate::catalog::diff::Difference;
-use crate::config::units::format_seconds;
+use crate::config::units::{format_count, format_seconds};
 use crate::ledger::{JobResult, Phase};
 
 /// Mismatches listed; the report beside the ledger has more.
@@ -72,7 +72,7 @@ pub(super) fn render(report: &Report, now: DateTime<Utc>) -> Markup {
             tbody {
                 tr { th scope="row" { "Began" } td { (moment::told(report.started_at, now)) ", took " (format_seconds(report.duration_seconds)) } }
                 tr { th scope="row" { "Restore" } td { (format_seconds(report.restore_seconds)) @if report.max_restore_seconds > 0.0 { ", may take " (format_seconds(report.max_restore_seconds)) } } }
-                tr { th scope="row" { "Compared" } td { (report.rows) " rows in " (report.tables) " tables of " (report.databases) " databases" } }
+                tr { th scope="row" { "Compared" } td { (format_count(report.rows)) " rows in " (format_count(report.tables)) " tables of " (report.databases) " databases" } }
                 tr { th scope="row" { "PostgreSQL" } td { "dumped from " (report.dumped_version.as_deref().unwrap_or("an unknown version")) ", restored into " (report.scratch_version) } }
                 tr { th scope="row" { "Job" } td { code { (report.job_id) } } }
             }

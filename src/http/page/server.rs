@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::{answer, backup_path, chip, class, document, moment, service, trends};
-use crate::config::units::{format_age, format_bytes, format_duration, format_seconds};
+use crate::config::units::{
+    format_age, format_bytes, format_count, format_duration, format_seconds,
+};
 use crate::ledger::{Job, JobResult};
 use crate::status::{History, KeptBackup, Running, ServerView, Snapshot};
 
@@ -38,7 +40,7 @@ pub(super) fn page(
         h1 { (name) }
         (service(snapshot))
         @if snapshot.loaded {
-            p class={ "verdict " (class(answer.level)) } { "Could I restore now?" strong { (answer.sentence) } }
+            p class={ "verdict " (class(answer.level)) } { "Could I restore now?" strong { (answer.sentence) } (best(view, now)) }
             @for error in view.unreadable.iter().chain(&view.observe_trouble) { p.verdict.note.bad role="status" { (error) } }
             @if let Some(name) = &view.status.newer_is_cut { p.verdict.note.bad { "Not whole: " (name) } }
             (cards(view, now))
@@ -52,6 +54,32 @@ pub(super) fn page(
     };
     let title = format!("{}: {} – pgvigil", name, super::word(answer.level));
     document(&title, Some(answer.level), reload, now, &body)
+}
+
+/// Which backup to take: the newest that was proven and not found damaged since, or at least found whole.
+fn best(view: &ServerView, now: DateTime<Utc>) -> Markup {
+    let good = |how: Option<(JobResult, _)>| how.map(|(result, _)| result == JobResult::Passed);
+    let backups = || {
+        view.status
+            .backups
+            .iter()
+            .filter(|kept| good(kept.verified) != Some(false))
+    };
+    let proven = backups().find(|kept| good(kept.drilled) == Some(true));
+    let whole = backups()
+        .find(|kept| good(kept.verified) == Some(true) && good(kept.drilled) != Some(false));
+    let line = |kept: &KeptBackup, why: &str| {
+        html! {
+            span.from {
+                (why) ": " a href=(backup_path(&view.config.name, &kept.summary.file_name)) { (kept.summary.file_name) }
+                ", " (moment::relative(kept.summary.finished_at, now))
+            }
+        }
+    };
+    html! {
+        @if let Some(kept) = whole.filter(|kept| proven.is_none_or(|proven| proven != *kept)) { (line(kept, "Newest found whole")) }
+        @if let Some(kept) = proven { (line(kept, "Newest proven by a test restore")) }
+    }
 }
 
 /// The numbers that matter, each against its objective.
@@ -85,7 +113,7 @@ fn cards(view: &ServerView, now: DateTime<Utc>) -> Markup {
                         dd { (bar(age.as_secs_f64(), objectives.max_drill_age.as_secs_f64())) }
                         dd.quiet { "at most " (format_duration(objectives.max_drill_age)) " (max_drill_age)" }
                         @if status.drill.last_not_passed() <= Some(at) {
-                            dd { (status.last_drill.rows) " rows in " (status.last_drill.tables) " tables compared" }
+                            dd { (format_count(status.last_drill.rows)) " rows in " (format_count(status.last_drill.tables)) " tables compared" }
                         }
                     }
                     None => { dd.main.doubtful { "never passed" } }
@@ -114,7 +142,9 @@ fn cards(view: &ServerView, now: DateTime<Utc>) -> Markup {
 
 fn forecast(view: &ServerView, now: DateTime<Utc>) -> Markup {
     html! { @match view.status.outlook.volume.full_at {
-        Some(at) => span.doubtful { "A backup will no longer fit from " (moment::told(at, now)) " on, at the present pace." },
+        // What is months away is no worry, and less certain too.
+        Some(at) if at - now > TimeDelta::days(14) => { "A backup will no longer fit " (moment::relative(at, now)) ", at the present pace." },
+        Some(at) => span.doubtful { "A backup will no longer fit " (moment::told(at, now)) ", at the present pace." },
         None => "Not foreseen to fill up.",
     } }
 }
@@ -204,7 +234,12 @@ fn backups(view: &ServerView, now: DateTime<Utc>) -> Markup {
     let all = &view.status.backups;
     html! {
         h2 id="backups" { "Backups" }
-        @if all.is_empty() { p { "There is none." } } @else {
+        @if all.is_empty() {
+            p { "There is none." }
+            @if view.config.observes().is_none() {
+                p { @if let Some(at) = view.next.backup { "The first is due " (moment::told(at, now)) ". " } "To take one now: " code { "pgvigil --config FILE backup " (view.config.name) } }
+            }
+        } @else {
             (list(view, all.get(..LISTED).unwrap_or(all), now))
             @if let Some(rest) = all.get(LISTED..).filter(|rest| !rest.is_empty()) {
                 details { summary { (rest.len()) " older ones" } (list(view, rest, now)) }
@@ -216,20 +251,20 @@ fn backups(view: &ServerView, now: DateTime<Utc>) -> Markup {
 fn list(view: &ServerView, backups: &[KeptBackup], now: DateTime<Utc>) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Backups" {
-            table {
-                thead { tr {
-                    th scope="col" { "Backup" } th scope="col" { "Finished" } th.number scope="col" { "Size" }
-                    th.number.spare scope="col" { "Took" } th scope="col" { "Verified" } th scope="col" { "Restored in a drill" }
+            table.stack role="table" {
+                thead role="rowgroup" { tr role="row" {
+                    th role="columnheader" scope="col" { "Backup" } th role="columnheader" scope="col" { "Finished" } th.number role="columnheader" scope="col" { "Size" }
+                    th.number.spare role="columnheader" scope="col" { "Took" } th role="columnheader" scope="col" { "Verified" } th role="columnheader" scope="col" { "Restored in a drill" }
                 } }
-                tbody { @for kept in backups {
+                tbody role="rowgroup" { @for kept in backups {
                     @let summary = &kept.summary;
-                    tr {
-                        th.name scope="row" { a href=(backup_path(&view.config.name, &summary.file_name)) { (summary.file_name) } }
-                        td.time title=(moment::full(summary.finished_at)) { (moment::relative(summary.finished_at, now)) }
-                        td.number { (format_bytes(summary.bytes)) }
-                        td.number.spare { @if summary.duration_seconds > 0.0 { (format_seconds(summary.duration_seconds)) } }
-                        td.time { (mark(kept.verified, now, "✓ whole", "✗ damaged")) }
-                        td.time { (mark(kept.drilled, now, "✓ proven", "✗ failed")) }
+                    tr role="row" {
+                        th.name.full role="rowheader" scope="row" { a href=(backup_path(&view.config.name, &summary.file_name)) { (summary.file_name) } }
+                        td.time role="cell" title=(moment::full(summary.finished_at)) { (moment::relative(summary.finished_at, now)) }
+                        td.number role="cell" { (format_bytes(summary.bytes)) }
+                        td.number.spare role="cell" { @if summary.duration_seconds > 0.0 { (format_seconds(summary.duration_seconds)) } }
+                        td.time role="cell" { (mark(kept.verified, now, "✓ whole", "✗ damaged")) }
+                        td.time role="cell" data-label="Drill:" { (mark(kept.drilled, now, "✓ proven", "✗ failed")) }
                     }
                 } }
             }
@@ -276,7 +311,7 @@ fn jobs(view: &ServerView, now: DateTime<Utc>) -> Markup {
                         td.spare { (interval(*view.interval.get(job))) }
                         td { (moment::told_or(history.last_success, now, "never")) }
                         td { (moment::told_or(history.last_not_passed(), now, "never")) }
-                        td.number.spare { (history.attempts) }
+                        td.number.spare { (format_count(history.attempts)) }
                     }
                 } }
             }
@@ -335,7 +370,7 @@ fn databases(view: &ServerView) -> Markup {
                 tbody { @for database in &newest.databases {
                     tr {
                         th.name scope="row" { (database.name) }
-                        td.number { (database.rows) }
+                        td.number { (format_count(database.rows)) }
                         td.number { @if database.bytes_on_server > 0 { (format_bytes(database.bytes_on_server)) } @else { "unknown" } }
                     }
                 } }
