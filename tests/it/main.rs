@@ -25,6 +25,7 @@ mod lock_waits;
 mod logs;
 mod objects;
 mod observe;
+mod page;
 mod prune;
 mod restore_server;
 mod restore_table;
