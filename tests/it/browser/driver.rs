@@ -112,7 +112,7 @@ impl Browser {
         let is_phone = look == Look::Phone;
         self.chromium(
             "Emulation.setDeviceMetricsOverride",
-            json!({ "width": width, "height": height, "deviceScaleFactor": if is_phone { 2 } else { 1 }, "mobile": is_phone }),
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone }),
         );
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
