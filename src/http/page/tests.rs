@@ -117,7 +117,7 @@ fn many_servers_are_a_table_with_the_worst_first_that_can_be_narrowed_down() {
     let order = |query: &str| -> Vec<String> {
         let page = page(&shared, query);
         let rows = page
-            .split("<th class=\"name\" scope=\"row\"><a href=\"/servers/")
+            .split("<th class=\"name\" role=\"rowheader\" scope=\"row\"><a href=\"/servers/")
             .skip(1);
         rows.map(|row| row.split('"').next().unwrap_or_default().to_owned())
             .collect()
@@ -187,4 +187,63 @@ fn a_server_of_any_name_has_its_page() {
     );
     assert_eq!(of("none"), None);
     assert_eq!(server_path("ä/b c"), "/servers/%C3%A4%2Fb%20c");
+}
+
+#[test]
+fn what_runs_is_shown_with_how_far_it_is() {
+    let shared = shared(&["a"]);
+    let progress = crate::outcome::Progress::default();
+    progress.stage("dump", 4 << 20);
+    progress.add(1 << 20);
+    shared.update_nth(0, |view| {
+        view.running = Some(crate::status::Running {
+            job: Job::Backup,
+            started_at: at(6, 58),
+            progress: progress.clone(),
+        });
+    });
+    says(
+        &page(&shared, ""),
+        &[
+            "<dd class=\"main\">backup</dd>",
+            "2m ago",
+            "dump, 1.0 MiB of about 4.0 MiB",
+            "<progress max=\"4194304\" value=\"1048576\" aria-label=\"dump of the backup\">",
+        ],
+    );
+    progress.stage("publish", 0);
+    let page = page(&shared, "");
+    assert!(
+        page.contains("publish, 0 B") && !page.contains("<progress"),
+        "{page}"
+    );
+}
+
+#[test]
+fn it_says_from_which_backup_to_restore() {
+    let shared = shared(&["a"]);
+    let best = |loaded: &Loaded| {
+        shared.update_nth(0, |view| view.status = ServerStatus::new(loaded));
+        page(&shared, "")
+    };
+    says(
+        &best(&morning()),
+        &["Newest proven by a test restore: <a href=\"/servers/a/backups/new\">"],
+    );
+    let page = best(&damaged());
+    assert!(
+        !page.contains("Newest proven") && !page.contains("Newest found whole"),
+        "{page}"
+    );
+    let mut older = damaged();
+    older.entries.push(entry(
+        Job::Verify,
+        JobResult::Passed,
+        at(6, 40),
+        Some("old"),
+    ));
+    says(
+        &best(&older),
+        &["Newest found whole: <a href=\"/servers/a/backups/old\">"],
+    );
 }
