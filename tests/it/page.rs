@@ -64,6 +64,12 @@ fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
     let page = sidecar.get(&path);
     assert_eq!(page.status, 200);
     assert!(page.body.contains("read manifest"), "{}", page.body);
+    let huge = fs::File::create(format!("{}.manifest.json", archive.display())).unwrap();
+    huge.set_len(100 << 20).unwrap();
+    let page = sidecar.get(&path).body;
+    assert!(page.contains("too much in it for a page"), "{page}");
+    let peak = sidecar.memory_kib("VmHWM");
+    assert!(peak < 64 << 10, "{peak} KiB");
     for other in [
         "ledger.jsonl",
         "..%2Fpgvigil.yaml",

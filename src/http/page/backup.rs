@@ -1,5 +1,6 @@
 //! The page of one backup: whether it is whole and proven, how to restore it, what is in it, and its drill's report.
 
+use std::fs;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,10 @@ use crate::ledger::JobResult;
 use crate::manifest::Manifest;
 use crate::status::{KeptBackup, Level, Snapshot};
 use crate::store;
+
+/// Largest manifest that is read for a page, some twenty thousand tables: whoever may look at pages must not be able to
+/// make the process take more memory than a sidecar has.
+const MANIFEST_LIMIT: u64 = 12 << 20;
 
 /// A kept backup, and what is read of it when someone asks.
 pub(in crate::http) struct Backup {
@@ -45,8 +50,7 @@ impl Backup {
     /// Reads its manifest and the report of its last drill; blocks.
     pub(in crate::http) fn read(mut self) -> Self {
         if self.kept.summary.has_manifest {
-            self.manifest =
-                store::current_manifest(&self.path()).map_err(|failure| failure.sentence());
+            self.manifest = self.catalogued();
         }
         self.report = self.kept.report.as_ref().map(|kept| {
             let bytes = store::reports::read(&self.directory, kept)
@@ -55,6 +59,18 @@ impl Backup {
                 .map_err(|error| format!("{} is no report: {error}", kept.file))
         });
         self
+    }
+
+    fn catalogued(&self) -> Result<Option<Manifest>, String> {
+        let archive = self.path();
+        let size = fs::metadata(store::manifest_path(&archive)).map_or(0, |facts| facts.len());
+        if size > MANIFEST_LIMIT {
+            return Err(format!(
+                "There is too much in it for a page; to see it: pgvigil inspect {}",
+                archive.display()
+            ));
+        }
+        store::current_manifest(&archive).map_err(|failure| failure.sentence())
     }
 
     fn path(&self) -> PathBuf {

@@ -110,6 +110,8 @@ fn choice(wish: &Wish) -> Markup {
     }
 }
 
+// The roles say what the elements mean already: on a phone the style makes other boxes of them, and browsers would take
+// the meaning away.
 fn table(lines: &[Line<'_>], all: usize, now: DateTime<Utc>) -> Markup {
     html! {
         div.wide tabindex="0" role="region" aria-label="Servers" {
