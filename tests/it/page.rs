@@ -68,7 +68,7 @@ fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
     huge.set_len(100 << 20).unwrap();
     let page = sidecar.get(&path).body;
     assert!(page.contains("too much in it for a page"), "{page}");
-    let peak = sidecar.memory_kib("VmHWM");
+    let peak = sidecar.memory_kib("VmHWM:");
     assert!(peak < 64 << 10, "{peak} KiB");
     for other in [
         "ledger.jsonl",
