@@ -23,6 +23,9 @@ pub const LOG_TARGET: &str = "pgvigil::job";
 /// full or read-only volume is seen; attempts begin in many places, and all of them end here.
 static UNWRITTEN: Mutex<BTreeMap<PathBuf, VecDeque<Entry>>> = Mutex::new(BTreeMap::new());
 
+/// Files of a directory that are looked at when an attempt ends: those of two thousand backups and what belongs to them.
+const FILES_LIMIT: usize = 10_000;
+
 /// How many of a directory are kept: the newest.
 const UNWRITTEN_LIMIT: usize = 1_000;
 
@@ -156,7 +159,10 @@ impl Attempt {
                 FailureKind::Directory | FailureKind::NoSpace
             )
         });
-        self.entry.volume = volume(directory);
+        // What is observed ended at another time.
+        if !self.entry.observed {
+            self.entry.volume = volume(directory);
+        }
         // In the order of time.
         write_unwritten(directory);
         if let Err(error) = store::ledger::append(directory, &mut self.entry) {
@@ -209,10 +215,12 @@ pub fn record(server: &str, directory: &Path, begun: Begun, failure: &Failure) {
 /// What is left of the volume, which is for the record alone: nothing fails where it cannot be asked.
 fn volume(directory: &Path) -> Option<VolumeFacts> {
     let space = store::space::of(directory).ok()?;
-    Some(VolumeFacts {
+    // Not of a directory that takes long to look through: the entry is to be written.
+    let taken = store::space::directory_bytes(directory, FILES_LIMIT).ok()?;
+    taken.is_all.then_some(VolumeFacts {
         used_bytes: space.used_bytes,
         available_bytes: space.available_bytes,
-        directory_bytes: store::space::directory_bytes(directory).ok()?,
+        directory_bytes: taken.bytes,
     })
 }
 

@@ -6,6 +6,7 @@
 
 pub mod control;
 mod outlook;
+mod record;
 mod trend;
 mod verdict;
 mod view;
@@ -20,8 +21,9 @@ use crate::manifest::Manifest;
 
 pub use crate::store::space::Space;
 pub use outlook::Outlook;
+use record::Record;
 pub use trend::{Restored, Taken, Trend};
-pub use verdict::{Level, Verdict, verdict};
+pub use verdict::{Level, Verdict, answer, verdict};
 pub use view::{Paused, PerJob, Running, ServerView, Shared, Snapshot};
 
 /// What the disk says about one server.
@@ -280,24 +282,11 @@ impl ServerStatus {
             trend: Trend::new(loaded),
             ..Self::default()
         };
-        let mut verified: HashMap<&str, (JobResult, DateTime<Utc>)> = HashMap::new();
-        let mut drilled: HashMap<&str, &Entry> = HashMap::new();
-        let mut found: HashMap<&str, JobResult> = HashMap::new();
         status.first_entry_at = loaded.entries.iter().map(|entry| entry.started_at).min();
         for entry in &loaded.entries {
             status.count(entry);
-            if let (JobResult::Passed | JobResult::Failed, Some(backup)) =
-                (entry.result, &entry.backup)
-            {
-                let ended = (entry.result, entry.finished_at);
-                match entry.job {
-                    Job::Verify => _ = verified.insert(backup, ended),
-                    Job::Drill if !entry.is_partial() => _ = drilled.insert(backup, entry),
-                    Job::Backup if entry.observed => _ = found.insert(backup, entry.result),
-                    _ => {}
-                }
-            }
         }
+        let record = Record::of(&loaded.entries);
         for backup in &loaded.backups {
             status.kept += 1;
             status.kept_bytes = status.kept_bytes.saturating_add(backup.bytes);
@@ -306,13 +295,14 @@ impl ServerStatus {
                     .oldest_at
                     .map_or(backup.finished_at, |oldest| oldest.min(backup.finished_at)),
             );
-            let verified = verified.get(backup.file_name.as_str()).copied();
+            let ended = |entry: &Entry| (entry.result, entry.finished_at);
+            let verified = record.last(backup, Record::verified).map(ended);
             status.corrupt += u64::from(verified.is_some_and(|(how, _)| how == JobResult::Failed));
-            let drill = drilled.get(backup.file_name.as_str());
+            let drill = record.last(backup, Record::drilled);
             status.backups.push(KeptBackup {
                 summary: backup.clone(),
                 verified,
-                drilled: drill.map(|entry| (entry.result, entry.finished_at)),
+                drilled: drill.map(ended),
                 report: drill.and_then(|entry| entry.report.clone()),
             });
         }
@@ -325,7 +315,9 @@ impl ServerStatus {
             .filter(|backup| backup.has_manifest)
             .max_by_key(|backup| backup.finished_at);
         if let Some(newest) = newest {
-            status.newest_verified = verified.get(newest.file_name.as_str()).map(|(how, _)| *how);
+            status.newest_verified = record
+                .last(newest, Record::verified)
+                .map(|entry| entry.result);
             // The ledger may be lost or behind; the manifest is published only with a whole backup.
             status.backup.last_success = status.backup.last_success.max(Some(newest.finished_at));
             status.backup.last_attempt = status.backup.last_attempt.max(Some(newest.started_at));
@@ -336,7 +328,9 @@ impl ServerStatus {
         let is_cut = |backup: &&BackupSummary| {
             !backup.has_manifest
                 && backup.finished_at > since
-                && found.get(backup.file_name.as_str()) == Some(&JobResult::Failed)
+                && record
+                    .last(backup, Record::found)
+                    .is_some_and(|entry| entry.result == JobResult::Failed)
         };
         let cut = loaded.backups.iter().filter(is_cut);
         status.newer_is_cut = cut

@@ -194,7 +194,11 @@ impl Runner for Jobs {
         space.requested_bytes = server.volume.requested.unwrap_or_default();
         space.directory_bytes = match known {
             Some(bytes) => bytes,
-            None => space::directory_bytes(directory).ok()?,
+            None => {
+                space::directory_bytes(directory, space::ENTRIES_LIMIT)
+                    .ok()?
+                    .bytes
+            }
         };
         Some(space)
     }

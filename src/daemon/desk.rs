@@ -140,6 +140,12 @@ impl Desk {
         self.0.changed.notify_one();
     }
 
+    /// Asks for the directory to be read again.
+    pub(super) fn look_again(&self) {
+        self.with(|papers| papers.to_read = true);
+        self.0.changed.notify_one();
+    }
+
     /// Whether the directory is to be read again; that is then no longer asked for.
     pub(super) fn is_to_read(&self) -> bool {
         self.with(|papers| std::mem::take(&mut papers.to_read))

@@ -3,7 +3,7 @@
 //! Looked at here, so that a scrape never waits for a network or for a file system that hangs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Context;
 use super::desk::Desk;
@@ -46,15 +46,26 @@ pub(super) async fn probe(context: Context, id: u64, desk: Desk) -> Result<()> {
 /// Keeps `space` fresh until the drain; all zero where it cannot be told.
 pub(super) async fn space(context: Context, id: u64, desk: Desk) -> Result<()> {
     let mut walked: Option<(Instant, u64)> = None;
+    let mut seen: Option<SystemTime> = None;
     while !desk.is_retired() {
         let known = walked
             .filter(|(at, _)| at.elapsed() < WALK_EVERY)
             .map(|(_, bytes)| bytes);
         let (runner, server) = (Arc::clone(&context.runner), desk.config());
-        let asked = blocking(move || runner.space(&server, known));
-        let Some(space) = context.before_drain(asked).await else {
+        let asked = blocking(move || {
+            let changed = std::fs::metadata(&server.directory).and_then(|facts| facts.modified());
+            (runner.space(&server, known), changed.ok())
+        });
+        let Some((space, changed)) = context.before_drain(asked).await else {
             return Ok(());
         };
+        // Someone else may have removed a backup, or drilled one.
+        if let (Some(before), Some(now)) = (seen, changed)
+            && before != now
+        {
+            desk.look_again();
+        }
+        seen = changed.or(seen);
         if let (Some(space), None) = (space, known) {
             walked = Some((Instant::now(), space.directory_bytes));
         }

@@ -2,7 +2,8 @@
 //! the token.
 //!
 //! [`server`] is sockets and limits, [`page`] is HTML, `api` is JSON, `route` says which paths there are, `actions` who may
-//! change something; this module decides what a request gets. Everything that is read is answered from memory.
+//! change something; this module decides what a request gets. Everything is answered from memory, but for the page of one
+//! backup, for which one reads its files at a time.
 
 mod actions;
 mod answer;
@@ -44,6 +45,9 @@ use token::Token;
 
 pub use answer::Answer;
 
+/// How long the files of a backup may take to be read for its page: who waits holds a connection, and probes need one too.
+const READING: Duration = Duration::from_secs(5);
+
 /// How soon to ask again where the answer will be there in a moment.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -58,7 +62,7 @@ struct Inner {
     actions: Actions,
     web: Web,
     /// Held while a backup's manifest and report are read for its page: one at a time, however many ask.
-    reading: tokio::sync::Mutex<()>,
+    reading: Arc<tokio::sync::Mutex<()>>,
     clock: fn() -> DateTime<Utc>,
 }
 
@@ -77,7 +81,7 @@ impl App {
             cache: Cache::default(),
             actions: Actions::new(control, Token::new(token_file)),
             web,
-            reading: tokio::sync::Mutex::default(),
+            reading: Arc::default(),
             clock: Utc::now,
         }))
     }
@@ -199,27 +203,22 @@ impl Inner {
     }
 
     async fn server(&self, name: &str, query: Option<&str>, wanted: Encoding) -> Answer {
-        let (reload, now) = (
-            page::Wish::read(query.unwrap_or_default()).reload,
-            self.now(),
-        );
-        let known = self
-            .shared
-            .read(|snapshot| snapshot.servers.iter().any(|view| view.config.name == name));
-        if !known {
-            return text(StatusCode::NOT_FOUND, "there is no server of this name\n");
-        }
+        let wish = page::Wish::read(query.unwrap_or_default());
+        let mut is_known = true;
         let render = || {
             let html = self
                 .shared
-                .read(|snapshot| page::render_server(snapshot, name, reload, now));
+                .read(|snapshot| page::render_server(snapshot, name, &wish, self.now()));
+            is_known = html.is_some();
+            // Nothing is made of what is not there.
             html.map(String::into_bytes)
         };
-        secured(rendered(
-            self.cache.once(wanted, render).await,
-            HTML,
-            wanted,
-        ))
+        let bytes = self.cache.once(wanted, render).await;
+        if is_known {
+            secured(rendered(bytes, HTML, wanted))
+        } else {
+            text(StatusCode::NOT_FOUND, "there is no server of this name\n")
+        }
     }
 
     async fn backup(&self, route: &Route, wanted: Encoding) -> Answer {
@@ -229,16 +228,25 @@ impl Inner {
                 "reading the backup directories\n",
             );
         }
-        let _single = self.reading.lock().await;
         let found = self
             .shared
             .read(|snapshot| page::Backup::find(snapshot, &route.server, &route.backup));
         let Some(backup) = found else {
             return text(StatusCode::NOT_FOUND, "there is no backup of this name\n");
         };
-        let Ok(backup) = tokio::task::spawn_blocking(|| backup.read()).await else {
-            let error = "the backup cannot be read; the log says why\n";
-            return text(StatusCode::INTERNAL_SERVER_ERROR, error);
+        let reading = Arc::clone(&self.reading);
+        let read = async {
+            let single = reading.lock_owned().await;
+            // The reading itself holds the place: it goes on where nobody waits for it any more.
+            let read = tokio::task::spawn_blocking(move || {
+                let _single = single;
+                backup.read()
+            });
+            read.await.ok()
+        };
+        let Ok(Some(backup)) = tokio::time::timeout(READING, read).await else {
+            let error = "the backup's files cannot be read now\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, error);
         };
         let render = || Some(page::render_backup(&backup, self.now()).into_bytes());
         secured(rendered(

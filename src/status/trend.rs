@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 
 use super::{Loaded, Problem};
 use crate::ledger::{Entry, Job, JobResult, VolumeFacts};
@@ -15,6 +15,9 @@ const MEASURED: usize = 480;
 
 /// What did not pass: who wants more reads the ledger.
 const PROBLEMS: usize = 10;
+
+/// Years that can be true. With times beyond what calendars are good for nobody can reckon.
+const LIKELY: std::ops::Range<i32> = 1970..2500;
 
 /// How things went, the oldest first.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +52,8 @@ pub struct Restored {
     pub at: DateTime<Utc>,
     /// Whether it proved the backup.
     pub passed: bool,
-    /// How long the restore alone took.
-    pub seconds: f64,
+    /// How long the restore alone took, where it got that far.
+    pub seconds: Option<f64>,
 }
 
 impl Trend {
@@ -60,10 +63,22 @@ impl Trend {
         let measured = |entry: &Entry| Some((entry.finished_at, entry.volume?));
         Self {
             backups: taken(loaded),
-            drills: last(drills, POINTS),
-            volume: last(entries.iter().filter_map(measured), MEASURED),
-            problems: last(entries.iter().filter_map(Problem::of), PROBLEMS),
+            drills: last(drills, |drill| drill.at, POINTS),
+            volume: last(entries.iter().filter_map(measured), |(at, _)| *at, MEASURED),
+            problems: last(
+                entries.iter().filter_map(Problem::of),
+                |problem| problem.at,
+                PROBLEMS,
+            ),
         }
+    }
+}
+
+impl Trend {
+    /// How long the restore of the last drill took that passed.
+    pub fn restore_seconds(&self) -> Option<f64> {
+        let passed = self.drills.iter().rev().filter(|drill| drill.passed);
+        passed.filter_map(|drill| drill.seconds).next()
     }
 }
 
@@ -101,7 +116,7 @@ fn taken(loaded: &Loaded) -> Vec<Taken> {
         };
         all.insert((entry.finished_at, backup), taken);
     }
-    last(all.into_values(), POINTS)
+    last(all.into_values(), |taken| taken.at, POINTS)
 }
 
 impl Restored {
@@ -109,12 +124,11 @@ impl Restored {
         let facts = entry.drill.as_ref()?;
         let is_told = entry.job == Job::Drill
             && !entry.is_partial()
-            && matches!(entry.result, JobResult::Passed | JobResult::Failed)
-            && facts.restore_seconds > 0.0;
+            && matches!(entry.result, JobResult::Passed | JobResult::Failed);
         is_told.then_some(Self {
             at: entry.finished_at,
             passed: entry.result == JobResult::Passed,
-            seconds: facts.restore_seconds,
+            seconds: Some(facts.restore_seconds).filter(|seconds| *seconds > 0.0),
         })
     }
 }
@@ -135,8 +149,16 @@ impl Problem {
     }
 }
 
-fn last<T>(all: impl Iterator<Item = T>, limit: usize) -> Vec<T> {
-    let mut all: Vec<T> = all.collect();
+fn last<T>(
+    all: impl Iterator<Item = T>,
+    when: impl Fn(&T) -> DateTime<Utc>,
+    limit: usize,
+) -> Vec<T> {
+    let mut all: Vec<T> = all
+        .filter(|one| LIKELY.contains(&when(one).year()))
+        .collect();
+    // Clocks are set back, and a backup of someone else is older than the entry before it.
+    all.sort_by_key(&when);
     all.drain(..all.len().saturating_sub(limit));
     all.shrink_to_fit();
     all

@@ -1,10 +1,13 @@
 //! The answer to the one question that matters: could I restore now?
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::ServerStatus;
+use super::{ServerStatus, ServerView};
 use crate::config::{Objectives, units};
 use crate::ledger::JobResult;
+
+/// How far the clocks of two machines may differ.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// How good the answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,20 @@ pub struct Verdict {
     pub sentence: String,
 }
 
+/// Answers for a server. What is good as far as is known is doubtful where its directory or volume cannot be looked at.
+pub fn answer(view: &ServerView, now: DateTime<Utc>) -> Verdict {
+    let verdict = verdict(&view.status, &view.config.objectives, now);
+    let is_blind =
+        view.unreadable.is_some() || view.observe_trouble.is_some() || view.space.is_unknown();
+    match verdict.level {
+        Level::Good if is_blind => Verdict {
+            level: Level::Doubtful,
+            sentence: format!("As far as is known: {}", verdict.sentence),
+        },
+        _ => verdict,
+    }
+}
+
 /// Answers from what is known at `now`. What was not proven is never called good.
 pub fn verdict(status: &ServerStatus, objectives: &Objectives, now: DateTime<Utc>) -> Verdict {
     let answer = |level, sentence: &str| Verdict {
@@ -42,6 +59,12 @@ pub fn verdict(status: &ServerStatus, objectives: &Objectives, now: DateTime<Utc
     };
     if status.newest_verified == Some(JobResult::Failed) || status.newer_is_cut.is_some() {
         return answer(Level::Bad, "Not from the newest backup: it is damaged.");
+    }
+    if newest.finished_at - now > CLOCKS_DIFFER {
+        return answer(
+            Level::Doubtful,
+            "Unknown: the newest backup is dated in the future, so that nobody knows how old it is; look at the clocks.",
+        );
     }
     let age = (now - newest.finished_at).to_std().unwrap_or_default();
     if age > objectives.max_age {

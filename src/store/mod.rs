@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::config::Server;
 use crate::error::{Failure, FailureKind, Result};
 use crate::manifest::{Manifest, SIZE_LIMIT};
@@ -176,7 +178,12 @@ pub fn where_from(server: &Server) -> &'static str {
 
 /// The manifest beside an archive, if it is about the file as it is now; `None` where there is none.
 pub fn current_manifest(archive: &Path) -> Result<Option<Manifest>> {
-    let manifest = read_manifest(archive)?;
+    current_manifest_up_to(SIZE_LIMIT, archive)
+}
+
+/// The same, for whoever has no memory for the largest.
+pub fn current_manifest_up_to(limit: u64, archive: &Path) -> Result<Option<Manifest>> {
+    let manifest = read_manifest_up_to(limit, archive)?;
     Ok(manifest.filter(|manifest| {
         manifest.is_ours()
             || fs::metadata(archive).is_ok_and(|facts| manifest.fits(facts.len(), modified(&facts)))
@@ -185,21 +192,31 @@ pub fn current_manifest(archive: &Path) -> Result<Option<Manifest>> {
 
 /// The manifest beside an archive, which may have been written again since; `None` where there is none.
 pub fn read_manifest(archive: &Path) -> Result<Option<Manifest>> {
+    read_manifest_up_to(SIZE_LIMIT, archive)
+}
+
+fn read_manifest_up_to(limit: u64, archive: &Path) -> Result<Option<Manifest>> {
     let path = manifest_path(archive);
     let what = || format!("read manifest {}", path.display());
-    let file = match fs::File::open(&path) {
-        Ok(file) => file,
+    let file = match open_file(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            return Err(Failure::new(
+                FailureKind::Damaged,
+                format!("{}: it is not a file", what()),
+            ));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::io(what(), error)),
     };
     let mut text = Vec::new();
-    file.take(SIZE_LIMIT + 1)
+    file.take(limit + 1)
         .read_to_end(&mut text)
         .map_err(|error| Failure::io(what(), error))?;
-    if text.len() as u64 > SIZE_LIMIT {
+    if text.len() as u64 > limit {
         return Err(Failure::new(
             FailureKind::Damaged,
-            format!("{}: it is larger than any manifest", what()),
+            format!("{}: it is larger than {} MiB", what(), limit >> 20),
         ));
     }
     let manifest = Manifest::from_json(&text).map_err(|error| {
@@ -208,6 +225,15 @@ pub fn read_manifest(archive: &Path) -> Result<Option<Manifest>> {
             .remedy("restore it from a copy, or remove it to use the archive without one")
     })?;
     Ok(Some(manifest))
+}
+
+/// Opens a file for reading; `None` where it is something else.
+fn open_file(path: &Path) -> std::io::Result<Option<fs::File>> {
+    // Not blocking: opening a pipe in its place would wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let is_file = file.metadata()?.is_file();
+    Ok(is_file.then_some(file))
 }
 
 #[cfg(test)]

@@ -5,7 +5,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Entries that are looked at in a directory and those below it: a volume of backups has a few thousand.
-const ENTRIES_LIMIT: usize = 200_000;
+pub const ENTRIES_LIMIT: usize = 200_000;
+
+/// What files take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Their sizes in all.
+    pub bytes: u64,
+    /// Whether all of them were looked at.
+    pub is_all: bool,
+}
 
 /// What the file system says of the volume a directory lies on, and what was promised of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +43,11 @@ impl Space {
         // As df says it: blocks kept for root count as neither.
         let usable = self.used_bytes.saturating_add(self.available_bytes);
         ratio(self.used_bytes, usable).max(promised)
+    }
+
+    /// Whether nobody could tell.
+    pub fn is_unknown(&self) -> bool {
+        self.size_bytes == 0
     }
 
     /// What can still be written, by the file system and by what was promised.
@@ -72,18 +86,21 @@ pub fn of(directory: &Path) -> std::io::Result<Space> {
     })
 }
 
-/// Sums up the files in a directory and in those below it. Links are not followed, other volumes not entered, and what
-/// cannot be looked at or goes away meanwhile is left out.
-pub fn directory_bytes(directory: &Path) -> std::io::Result<u64> {
+/// Sums up the files in a directory and in those below it, up to `limit` of them. Links are not followed, other volumes not
+/// entered, and what cannot be looked at or goes away meanwhile is left out.
+pub fn directory_bytes(directory: &Path, limit: usize) -> std::io::Result<Taken> {
     let device = fs::metadata(directory)?.dev();
-    let mut left = ENTRIES_LIMIT;
+    let mut left = limit;
     let mut sum: u64 = 0;
     let mut below: Vec<PathBuf> = Vec::new();
     let mut listed = Some(fs::read_dir(directory)?);
     while let Some(entries) = listed {
         for entry in entries.flatten() {
             if left == 0 {
-                return Ok(sum);
+                return Ok(Taken {
+                    bytes: sum,
+                    is_all: false,
+                });
             }
             left -= 1;
             // Of the entry itself, not of what it links to.
@@ -98,7 +115,10 @@ pub fn directory_bytes(directory: &Path) -> std::io::Result<u64> {
         }
         listed = std::iter::from_fn(|| below.pop()).find_map(|path| fs::read_dir(path).ok());
     }
-    Ok(sum)
+    Ok(Taken {
+        bytes: sum,
+        is_all: true,
+    })
 }
 
 #[cfg(test)]
@@ -158,7 +178,9 @@ mod tests {
         ] {
             std::os::unix::fs::symlink(to, path.join(name)).expect("link");
         }
-        assert_eq!(directory_bytes(path).expect("a sum"), 3_210);
-        assert!(directory_bytes(&path.join("missing")).is_err());
+        let sum = |limit| directory_bytes(path, limit).expect("a sum");
+        assert_eq!((sum(100).bytes, sum(100).is_all), (3_210, true));
+        assert!(!sum(1).is_all);
+        assert!(directory_bytes(&path.join("missing"), 100).is_err());
     }
 }

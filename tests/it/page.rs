@@ -1,6 +1,7 @@
 //! A backup's page: what is read from disk for it, and what is not.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::support::config;
 use crate::support::place::Place;
@@ -8,6 +9,9 @@ use crate::support::program::pgvigil;
 use crate::support::programs;
 use crate::support::sample;
 use crate::support::sidecar::Sidecar;
+use crate::support::wait_until;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
@@ -36,7 +40,7 @@ fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
     for text in [
         "Yes: a test restore of this very backup gave back every row.",
         "app_db",
-        "Proven: it was restored whole",
+        "Proven: it was restored into a scratch server",
         "<h3>Phases</h3>",
         "btree indexes",
         "pgvigil restore ",
@@ -67,7 +71,7 @@ fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
     let huge = fs::File::create(format!("{}.manifest.json", archive.display())).unwrap();
     huge.set_len(100 << 20).unwrap();
     let page = sidecar.get(&path).body;
-    assert!(page.contains("too much in it for a page"), "{page}");
+    assert!(page.contains("it is larger than 12 MiB"), "{page}");
     let peak = sidecar.memory_kib("VmHWM:");
     assert!(peak < 64 << 10, "{peak} KiB");
     for other in [
@@ -84,5 +88,20 @@ fn a_backups_page_shows_what_is_in_it_and_the_report_of_its_drill() {
         sidecar.get(&format!("/servers/none/backups/{name}")).status,
         404
     );
+    // Somebody cuts it, and then removes it: the page of the backup says so at once, that of the server soon.
+    let file = fs::OpenOptions::new().write(true).open(&archive).unwrap();
+    file.set_len(1_000).unwrap();
+    assert!(
+        sidecar
+            .get(&path)
+            .body
+            .contains("No: the file is gone, or is not as long as it was.")
+    );
+    fs::remove_file(&archive).unwrap();
+    fs::remove_file(format!("{}.manifest.json", archive.display())).unwrap();
+    wait_until("it is known to be gone", 60 * SECOND, || {
+        sidecar.get("/").body.contains("No: there is no backup.")
+    });
+    assert_eq!(sidecar.get(&path).status, 404);
     sidecar.stop();
 }

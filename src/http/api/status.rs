@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::backup::{Backup, known};
 use crate::config;
 use crate::ledger::Job;
-use crate::status::{self, History, Level, Paused, PerJob, ServerView, Snapshot, verdict};
+use crate::status::{self, History, Level, Paused, PerJob, ServerView, Snapshot};
 
 /// Everything.
 #[derive(Serialize)]
@@ -157,8 +157,8 @@ pub(in crate::http) fn of(snapshot: &Snapshot, now: DateTime<Utc>) -> Status<'_>
 }
 
 fn server(view: &ServerView, now: DateTime<Utc>) -> Server<'_> {
+    let answer = status::answer(view, now);
     let status = &view.status;
-    let answer = verdict(status, &view.config.objectives, now);
     let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default().as_secs_f64();
     let newest = status.newest.as_ref().and_then(|newest| {
         let same = |kept: &&status::KeptBackup| kept.summary.file_name == newest.file_name;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::report::{self, Report};
-use super::{catalog, document, moment, server, server_path};
+use super::{Frame, catalog, moment, server, server_path};
 use crate::config::units::{format_bytes, format_seconds};
 use crate::ledger::JobResult;
 use crate::manifest::Manifest;
@@ -25,6 +25,8 @@ pub(in crate::http) struct Backup {
     kept: KeptBackup,
     manifest: Result<Option<Manifest>, String>,
     report: Option<Result<Report, String>>,
+    /// Whether the archive is there, with the size that it had.
+    is_there: bool,
 }
 
 impl Backup {
@@ -44,13 +46,18 @@ impl Backup {
             kept: kept.clone(),
             manifest: Ok(None),
             report: None,
+            is_there: true,
         })
     }
 
     /// Reads its manifest and the report of its last drill; blocks.
     pub(in crate::http) fn read(mut self) -> Self {
+        let archive = self.path();
+        self.is_there =
+            fs::metadata(&archive).is_ok_and(|facts| facts.len() == self.kept.summary.bytes);
         if self.kept.summary.has_manifest {
-            self.manifest = self.catalogued();
+            self.manifest = store::current_manifest_up_to(MANIFEST_LIMIT, &archive)
+                .map_err(|failure| failure.sentence());
         }
         self.report = self.kept.report.as_ref().map(|kept| {
             let bytes = store::reports::read(&self.directory, kept)
@@ -61,25 +68,33 @@ impl Backup {
         self
     }
 
-    fn catalogued(&self) -> Result<Option<Manifest>, String> {
-        let archive = self.path();
-        let size = fs::metadata(store::manifest_path(&archive)).map_or(0, |facts| facts.len());
-        if size > MANIFEST_LIMIT {
-            return Err(format!(
-                "There is too much in it for a page; to see it: pgvigil inspect {}",
-                archive.display()
-            ));
-        }
-        store::current_manifest(&archive).map_err(|failure| failure.sentence())
-    }
-
     fn path(&self) -> PathBuf {
         self.directory.join(&self.kept.summary.file_name)
+    }
+
+    fn answer(&self) -> &'static str {
+        let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
+        match (result(self.kept.verified), result(self.kept.drilled)) {
+            _ if !self.is_there => "No: the file is gone, or is not as long as it was.",
+            (Some(JobResult::Failed), _) => "No: the last verification found damage.",
+            (_, Some(JobResult::Failed)) => {
+                "Do not count on it: its last test restore failed, see below."
+            }
+            (_, Some(JobResult::Passed)) => {
+                "Yes: a test restore of this very backup gave back every row."
+            }
+            (Some(_), _) => "Probably: it is whole, but was not restored in a drill.",
+            _ if self.kept.summary.has_manifest => {
+                "Probably: it was complete when it was taken; not verified since."
+            }
+            _ => "Unknown: pgvigil did not make it and has not found it to be whole.",
+        }
     }
 
     fn level(&self) -> Level {
         let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
         match (result(self.kept.verified), result(self.kept.drilled)) {
+            _ if !self.is_there => Level::Bad,
             (Some(JobResult::Failed), _) | (_, Some(JobResult::Failed)) => Level::Bad,
             (_, Some(JobResult::Passed)) => Level::Good,
             _ => Level::Doubtful,
@@ -90,13 +105,14 @@ impl Backup {
 /// The page at `now`.
 pub(in crate::http) fn render(backup: &Backup, now: DateTime<Utc>) -> String {
     let (kept, name) = (&backup.kept, &backup.kept.summary.file_name);
+    let path = quoted(&backup.path().display().to_string());
     let level = backup.level();
     let body = html! {
         nav aria-label="Up" { a href="/" { "All servers" } " / " a href=(server_path(&backup.server)) { (backup.server) } }
         h1 { (name) }
-        p class={ "verdict " (super::class(level)) } { "Does it restore?" strong { (answer(kept)) } }
+        p class={ "verdict " (super::class(level)) } { "Does it restore?" strong { (backup.answer()) } }
         (facts(backup, now))
-        (how_to(backup))
+        (how_to(&path))
         h2 id="drill" { "Test restore" }
         @match &backup.report {
             Some(Ok(told)) => (report::render(told, now)),
@@ -106,41 +122,23 @@ pub(in crate::http) fn render(backup: &Backup, now: DateTime<Utc>) -> String {
                     Some(_) => "No report of it was kept.",
                     None => "This backup was not restored in a drill yet.",
                 }
-                " To do it now: " code { "pgvigil drill " (backup.path().display()) }
+                " To do it now: " code { "pgvigil --config FILE drill " (path) }
             } },
         }
-        h2 id="content" { "What is in it" }
+        h2 id="catalog" { "What is in it" }
         @match &backup.manifest {
             Ok(Some(manifest)) => (catalog::render(&manifest.catalog)),
-            Ok(None) => { p { "Nobody looked into it yet: there is no manifest beside it. To look: " code { "pgvigil verify " (backup.path().display()) } } },
-            Err(why) => { p.bad { (why) } },
+            Ok(None) => { p { "Nobody looked into it yet: there is no manifest beside it. To look: " code { "pgvigil --config FILE verify " (path) } } },
+            Err(why) => { p.bad { (why) "." } p { "To see it: " code { "pgvigil inspect " (path) } } },
         }
     };
-    document(
-        &format!("{name} – {} – pgvigil", backup.server),
-        Some(level),
-        false,
+    let frame = Frame {
+        title: &format!("{name} – {} – pgvigil", backup.server),
+        level: Some(level),
+        wish: None,
         now,
-        &body,
-    )
-}
-
-fn answer(kept: &KeptBackup) -> &'static str {
-    let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
-    match (result(kept.verified), result(kept.drilled)) {
-        (Some(JobResult::Failed), _) => "No: the last verification found damage.",
-        (_, Some(JobResult::Failed)) => {
-            "No: the last test restore did not give back what was dumped."
-        }
-        (_, Some(JobResult::Passed)) => {
-            "Yes: a test restore of this very backup gave back every row."
-        }
-        (Some(_), _) => "Probably: it is whole, but was not restored in a drill.",
-        _ if kept.summary.has_manifest => {
-            "Probably: it was complete when it was taken; not verified since."
-        }
-        _ => "Unknown: pgvigil did not make it and has not found it to be whole.",
-    }
+    };
+    frame.around(&body)
 }
 
 fn facts(backup: &Backup, now: DateTime<Utc>) -> Markup {
@@ -166,8 +164,7 @@ fn facts(backup: &Backup, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn how_to(backup: &Backup) -> Markup {
-    let path = quoted(&backup.path().display().to_string());
+fn how_to(path: &str) -> Markup {
     html! {
         h2 id="restore" { "To restore it" }
         p { "What would happen, without touching anything:" }

@@ -62,6 +62,7 @@ impl Unit {
             )]
             Self::Bytes => format_bytes(value.max(0.0) as u64),
             Self::Seconds => format_seconds(value),
+            Self::Share if value > 0.0 && value < 0.01 => format!("{:.1} %", value * 100.0),
             Self::Share => format!("{:.0} %", value * 100.0),
         }
     }
@@ -177,14 +178,14 @@ impl Chart<'_> {
             @if self.past.len() > 1 { polyline.past points=(scale.points(self.past.iter())) {} }
             @for (at, value) in &self.past {
                 circle.dot cx=(px(scale.x(*at))) cy=(px(scale.y(*value))) r="2" {
-                    title { (at.format("%Y-%m-%d %H:%M")) ": " (self.unit.format(*value)) }
+                    title { (at.format("%Y-%m-%d %H:%M UTC")) ": " (self.unit.format(*value)) }
                 }
             }
             @if !self.ahead.is_empty() { polyline.ahead points=(scale.points(joint)) {} }
             @for at in &self.faults {
                 @let x = scale.x(*at);
                 path.fault d=(format!("M{} {}l7 7m0 -7l-7 7", px(x - 3.5), px(BOTTOM - 9.0))) {
-                    title { (at.format("%Y-%m-%d %H:%M")) ": failed" }
+                    title { (at.format("%Y-%m-%d %H:%M UTC")) ": failed" }
                 }
             }
         }

@@ -23,7 +23,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use crate::status::{Level, ServerView, Snapshot, verdict};
+use crate::status::{Level, Snapshot};
 
 pub(super) use backup::{Backup, render as render_backup};
 pub(super) use overview::render;
@@ -47,28 +47,6 @@ pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
         "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 });
-
-/// What one server's line says.
-struct Answer {
-    level: Level,
-    sentence: String,
-}
-
-/// The answer for a server. A directory that cannot be read or watched makes any good answer a doubtful one.
-fn answer(view: &ServerView, now: DateTime<Utc>) -> Answer {
-    let verdict = verdict(&view.status, &view.config.objectives, now);
-    let is_blind = view.unreadable.is_some() || view.observe_trouble.is_some();
-    match verdict.level {
-        Level::Good if is_blind => Answer {
-            level: Level::Doubtful,
-            sentence: format!("As far as is known: {}", verdict.sentence),
-        },
-        level => Answer {
-            level,
-            sentence: verdict.sentence,
-        },
-    }
-}
 
 const fn class(level: Level) -> &'static str {
     match level {
@@ -102,51 +80,66 @@ fn backup_path(server: &str, file_name: &str) -> String {
     format!("{}/backups/{file_name}", server_path(server))
 }
 
-/// A whole page. `level` colours its icon; with `reload` the browser asks again every half minute.
-fn document(
-    title: &str,
+/// What is around a page's content.
+struct Frame<'a> {
+    title: &'a str,
+    /// Colours its icon.
     level: Option<Level>,
-    reload: bool,
+    /// What the visitor asked for, where the page can be asked for again every half minute.
+    wish: Option<&'a Wish>,
     now: DateTime<Utc>,
-    body: &Markup,
-) -> String {
-    let color = match level {
-        Some(Level::Good) => "17652b",
-        Some(Level::Doubtful) => "c98500",
-        Some(Level::Bad) => "c21f1f",
-        None => "808080",
-    };
-    let icon = format!(
-        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Ccircle cx='4' cy='4' r='4' fill='%23{color}'/%3E%3C/svg%3E"
-    );
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                @if reload { meta http-equiv="refresh" content="30"; }
-                title { (title) }
-                link rel="icon" href=(icon);
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                a.skip href="#content" { "To the content" }
-                header {
-                    a.name href="/" { "pgvigil" }
-                    nav aria-label="Formats" {
-                        @if reload { a href="?" { "Stop reloading" } } @else { a href="?reload=1" { "Reload every 30 s" } }
-                        a href="/metrics" { "Metrics" }
-                        a href="/api/v1/status" { "Status as JSON" }
-                        a href="/api/v1/openapi.yaml" { "API" }
-                    }
+}
+
+impl Frame<'_> {
+    fn around(&self, body: &Markup) -> String {
+        let Self {
+            title,
+            level,
+            wish,
+            now,
+        } = *self;
+        let color = match level {
+            Some(Level::Good) => "17652b",
+            Some(Level::Doubtful) => "c98500",
+            Some(Level::Bad) => "c21f1f",
+            None => "808080",
+        };
+        let icon = format!(
+            "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Ccircle cx='4' cy='4' r='4' fill='%23{color}'/%3E%3C/svg%3E"
+        );
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    @if wish.is_some_and(|wish| wish.reload) { meta http-equiv="refresh" content="30"; }
+                    title { (title) }
+                    link rel="icon" href=(icon);
+                    style { (PreEscaped(STYLE)) }
                 }
-                main id="content" { (body) }
-                footer { "pgvigil " (env!("CARGO_PKG_VERSION")) ", as of " time datetime=(now.to_rfc3339()) { (moment::full(now)) } }
+                body {
+                    a.skip href="#content" { "To the content" }
+                    header {
+                        a.name href="/" { "pgvigil" }
+                        nav aria-label="Formats" {
+                            @match wish {
+                                Some(wish) if wish.reload => a href=(wish.query(false)) { "Stop reloading" },
+                                Some(wish) => a href=(wish.query(true)) { "Reload every 30 s" },
+                                None => {},
+                            }
+                            a href="/metrics" { "Metrics" }
+                            a href="/api/v1/status" { "Status as JSON" }
+                            a href="/api/v1/openapi.yaml" { "API" }
+                        }
+                    }
+                    main id="content" { (body) }
+                    footer { "pgvigil " (env!("CARGO_PKG_VERSION")) ", as of " time datetime=(now.to_rfc3339()) { (moment::full(now)) } }
+                }
             }
-        }
-    };
-    page.into_string()
+        };
+        page.into_string()
+    }
 }
 
 /// What concerns the process and not one server.

@@ -12,7 +12,7 @@ pub(super) fn full(at: DateTime<Utc>) -> String {
 
 /// A time to the minute, marked up so that programs read it too.
 pub(super) fn short(at: DateTime<Utc>) -> Markup {
-    html! { time datetime=(at.to_rfc3339()) { (at.format("%Y-%m-%d %H:%M")) } }
+    html! { time datetime=(at.to_rfc3339()) { (at.format("%Y-%m-%d %H:%M UTC")) } }
 }
 
 /// `4h ago`, or `in 4h` where it is ahead.

@@ -6,21 +6,21 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::wish::{Show, Sort, Wish};
-use super::{Answer, answer, chip, class, document, moment, server, server_path, service};
+use super::{Frame, chip, class, moment, server, server_path, service};
 use crate::config::units::{format_age, format_bytes, format_duration, format_seconds};
 use crate::ledger::JobResult;
-use crate::status::{Level, ServerView, Snapshot};
+use crate::status::{Level, ServerView, Snapshot, Verdict, answer};
 
 /// A server's line.
 struct Line<'a> {
     view: &'a ServerView,
-    answer: Answer,
+    answer: Verdict,
 }
 
 /// The page at `now`.
 pub(in crate::http) fn render(snapshot: &Snapshot, wish: &Wish, now: DateTime<Utc>) -> String {
     if let (true, [only]) = (snapshot.loaded, snapshot.servers.as_slice()) {
-        return server::page(snapshot, only, wish.reload, now);
+        return server::page(snapshot, only, wish, now);
     }
     let mut lines: Vec<Line<'_>> = if snapshot.loaded {
         let views = snapshot.servers.iter();
@@ -66,7 +66,13 @@ pub(in crate::http) fn render(snapshot: &Snapshot, wish: &Wish, now: DateTime<Ut
             (table(&lines, snapshot.servers.len(), now))
         }
     };
-    document(&title, worst, wish.reload, now, &body)
+    Frame {
+        title: &title,
+        level: worst,
+        wish: Some(wish),
+        now,
+    }
+    .around(&body)
 }
 
 fn summary((good, doubtful, bad): (usize, usize, usize), worst: Option<Level>) -> Markup {
@@ -105,6 +111,7 @@ fn choice(wish: &Wish) -> Markup {
                     @for (sort, key, text) in Sort::ALL { option value=(key) selected[sort == wish.sort] { (text) } }
                 }
             }
+            @if wish.reload { input type="hidden" name="reload" value="1"; }
             div { button type="submit" { "Apply" } }
         }
     }
@@ -149,9 +156,9 @@ fn row(line: &Line<'_>, now: DateTime<Utc>) -> Markup {
                 None => "none",
             } " " span.quiet { "max " (format_duration(objectives.max_age)) } }
             td.number.spare role="cell" { @if let Some(newest) = &status.newest { (format_bytes(newest.bytes)) } }
-            td.number.spare role="cell" { @if status.last_drill.restore_seconds > 0.0 { (format_seconds(status.last_drill.restore_seconds)) } }
+            td.number.spare role="cell" { @if let Some(seconds) = status.trend.restore_seconds() { (format_seconds(seconds)) } }
             td.time.spare role="cell" { @match status.drill.last_success { Some(at) => (moment::relative(at, now)), None => "never" } }
-            td.number.spare role="cell" { @if fill > objectives.max_fill { strong.bad { (format!("{:.0} %", fill * 100.0)) } } @else { (format!("{:.0} %", fill * 100.0)) } }
+            td.number.spare role="cell" { @if view.space.is_unknown() { "unknown" } @else if fill > objectives.max_fill { strong.bad { (format!("{:.0} %", fill * 100.0)) } } @else { (format!("{:.0} %", fill * 100.0)) } }
             td.time.spare role="cell" { @match view.next.backup { Some(at) => (moment::relative(at, now)), None => "none" } }
         }
     }

@@ -63,7 +63,8 @@ enum CheckStatus {
 pub(super) fn render(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
         p { (server::state(report.result == JobResult::Passed)) " " @match report.result {
-            JobResult::Passed => "Proven: it was restored whole into an empty throwaway server, every table was read back, and its rows and their content are those of the dump.",
+            JobResult::Passed => "Proven: it was restored into a scratch server, every table was read back, and its rows and their content are those of the dump.",
+            JobResult::Failed if report.mismatches.is_empty() => "It failed.",
             JobResult::Failed => "It did not give back what was dumped.",
             JobResult::Error | JobResult::Timeout => "The test restore could not be finished, which proves nothing.",
         } }
@@ -71,9 +72,9 @@ pub(super) fn render(report: &Report, now: DateTime<Utc>) -> Markup {
         table {
             tbody {
                 tr { th scope="row" { "Began" } td { (moment::told(report.started_at, now)) ", took " (format_seconds(report.duration_seconds)) } }
-                tr { th scope="row" { "Restore" } td { (format_seconds(report.restore_seconds)) @if report.max_restore_seconds > 0.0 { ", may take " (format_seconds(report.max_restore_seconds)) } } }
-                tr { th scope="row" { "Compared" } td { (format_count(report.rows)) " rows in " (format_count(report.tables)) " tables of " (report.databases) " databases" } }
-                tr { th scope="row" { "PostgreSQL" } td { "dumped from " (report.dumped_version.as_deref().unwrap_or("an unknown version")) ", restored into " (report.scratch_version) } }
+                @if report.restore_seconds > 0.0 { tr { th scope="row" { "Restore" } td { (format_seconds(report.restore_seconds)) @if report.max_restore_seconds > 0.0 { ", may take " (format_seconds(report.max_restore_seconds)) } } } }
+                @if report.tables > 0 { tr { th scope="row" { "Compared" } td { (format_count(report.rows)) " rows in " (format_count(report.tables)) " tables of " (report.databases) " databases" } } }
+                tr { th scope="row" { "PostgreSQL" } td { "dumped from " (report.dumped_version.as_deref().unwrap_or("an unknown version")) @if !report.scratch_version.is_empty() { ", restored into " (report.scratch_version) } } }
                 tr { th scope="row" { "Job" } td { code { (report.job_id) } } }
             }
         }

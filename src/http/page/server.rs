@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::{answer, backup_path, chip, class, document, moment, service, trends};
+use super::{Frame, Wish, backup_path, chip, class, moment, service, trends};
 use crate::config::units::{
     format_age, format_bytes, format_count, format_duration, format_seconds,
 };
 use crate::ledger::{Job, JobResult};
-use crate::status::{History, KeptBackup, Running, ServerView, Snapshot};
+use crate::status::{History, KeptBackup, Running, ServerView, Snapshot, answer};
 
 /// Backups listed unless someone asks for all.
 const LISTED: usize = 30;
@@ -19,18 +19,18 @@ const LISTED: usize = 30;
 pub(in crate::http) fn render(
     snapshot: &Snapshot,
     name: &str,
-    reload: bool,
+    wish: &Wish,
     now: DateTime<Utc>,
 ) -> Option<String> {
     let mut servers = snapshot.servers.iter();
     let view = servers.find(|view| view.config.name == name)?;
-    Some(page(snapshot, view, reload, now))
+    Some(page(snapshot, view, wish, now))
 }
 
 pub(super) fn page(
     snapshot: &Snapshot,
     view: &ServerView,
-    reload: bool,
+    wish: &Wish,
     now: DateTime<Utc>,
 ) -> String {
     let answer = answer(view, now);
@@ -53,7 +53,13 @@ pub(super) fn page(
         }
     };
     let title = format!("{}: {} – pgvigil", name, super::word(answer.level));
-    document(&title, Some(answer.level), reload, now, &body)
+    let frame = Frame {
+        title: &title,
+        level: Some(answer.level),
+        wish: Some(wish),
+        now,
+    };
+    frame.around(&body)
 }
 
 /// Which backup to take: the newest that was proven and not found damaged since, or at least found whole.
@@ -122,29 +128,35 @@ fn cards(view: &ServerView, now: DateTime<Utc>) -> Markup {
             }
             div {
                 dt { "A restore takes" }
-                @if status.last_drill.restore_seconds > 0.0 {
-                    dd.main { (format_seconds(status.last_drill.restore_seconds)) }
-                    dd { (bar(status.last_drill.restore_seconds, objectives.max_restore_time.as_secs_f64())) }
-                    dd.quiet { "at most " (format_duration(objectives.max_restore_time)) " (max_restore_time), as measured by the last test restore" }
+                @if let Some(seconds) = status.trend.restore_seconds() {
+                    dd.main { (format_seconds(seconds)) }
+                    dd { (bar(seconds, objectives.max_restore_time.as_secs_f64())) }
+                    dd.quiet { "at most " (format_duration(objectives.max_restore_time)) " (max_restore_time), as measured by the last test restore that passed" }
                 } @else { dd.main.doubtful { "not measured yet" } }
             }
             div {
                 dt { "Volume" }
-                dd.main { (format!("{:.0} % full", fill * 100.0)) }
-                dd { (bar(fill, objectives.max_fill)) }
-                dd.quiet { "at most " (format!("{:.0} %", objectives.max_fill * 100.0)) " (max_fill)" }
-                dd { (format_bytes(view.space.left_bytes())) " left, " (status.kept) " backups kept: " (format_bytes(status.kept_bytes)) }
-                dd { (forecast(view, now)) }
+                @if view.space.is_unknown() { dd.main.doubtful { "unknown: it cannot be asked" } } @else {
+                    dd.main { (format!("{:.0} % full", fill * 100.0)) }
+                    dd { (bar(fill, objectives.max_fill)) }
+                    dd.quiet { "at most " (format!("{:.0} %", objectives.max_fill * 100.0)) " (max_fill)" }
+                    dd { (format_bytes(view.space.left_bytes())) " left" }
+                    dd { (forecast(view, now)) }
+                }
+                dd { (status.kept) " backups kept: " (format_bytes(status.kept_bytes)) }
             }
         }
     }
 }
 
 fn forecast(view: &ServerView, now: DateTime<Utc>) -> Markup {
-    html! { @match view.status.outlook.volume.full_at {
+    let foreseen = &view.status.outlook.volume;
+    html! { @match foreseen.full_at {
+        Some(at) if at <= now => span.doubtful { "The next backup will not fit." },
         // What is months away is no worry, and less certain too.
         Some(at) if at - now > TimeDelta::days(14) => { "A backup will no longer fit " (moment::relative(at, now)) ", at the present pace." },
         Some(at) => span.doubtful { "A backup will no longer fit " (moment::told(at, now)) ", at the present pace." },
+        None if foreseen.left.is_empty() => span.quiet { "When it will be full is not known." },
         None => "Not foreseen to fill up.",
     } }
 }

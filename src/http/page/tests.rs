@@ -6,11 +6,21 @@ use super::*;
 use crate::config::Pause;
 use crate::ledger::{Job, JobResult};
 use crate::status::tests::{at, config, entry, morning};
-use crate::status::{Loaded, Paused, ServerStatus, Shared};
+use crate::status::{Loaded, Paused, ServerStatus, Shared, Space, answer};
 
 fn shared(names: &[&str]) -> Shared {
     let shared = Shared::new(config(names).servers.into_iter().map(Arc::new), at(0, 0));
-    shared.write(|snapshot| snapshot.loaded = true);
+    shared.write(|snapshot| {
+        snapshot.loaded = true;
+        for view in &mut snapshot.servers {
+            view.space = Space {
+                size_bytes: 1_000,
+                available_bytes: 600,
+                used_bytes: 400,
+                ..Space::default()
+            };
+        }
+    });
     shared
 }
 
@@ -176,7 +186,9 @@ fn a_good_answer_is_doubtful_where_the_directory_cannot_be_read() {
 #[test]
 fn a_server_of_any_name_has_its_page() {
     let shared = shared(&["a.b-c", "other"]);
-    let of = |name: &str| shared.read(|snapshot| render_server(snapshot, name, false, at(7, 0)));
+    let of = |name: &str| {
+        shared.read(|snapshot| render_server(snapshot, name, &Wish::default(), at(7, 0)))
+    };
     says(
         &of("a.b-c").expect("a page"),
         &[

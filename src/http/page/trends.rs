@@ -78,7 +78,9 @@ fn duration(view: &ServerView) -> Chart<'static> {
 fn restore(view: &ServerView) -> Chart<'static> {
     let drills = &view.status.trend.drills;
     let passed = drills.iter().filter(|drill| drill.passed);
-    let past: Vec<Point> = passed.map(|drill| (drill.at, drill.seconds)).collect();
+    let past: Vec<Point> = passed
+        .filter_map(|drill| Some((drill.at, drill.seconds?)))
+        .collect();
     let faults: Vec<_> = drills
         .iter()
         .filter(|drill| !drill.passed)
@@ -90,11 +92,7 @@ fn restore(view: &ServerView) -> Chart<'static> {
         "The last test restore that passed took",
     );
     if !faults.is_empty() {
-        caption += &format!(
-            " {} of {} did not give back what was dumped (crosses).",
-            faults.len(),
-            drills.len()
-        );
+        caption += &format!(" {} of {} failed (crosses).", faults.len(), drills.len());
     }
     Chart {
         title: "Time of test restores",
@@ -155,11 +153,16 @@ fn volume(view: &ServerView) -> Chart<'static> {
         .left
         .iter()
         .filter(|(at, _)| horizon.is_none_or(|horizon| *at <= horizon));
+    let near = near.filter(|_| !view.space.is_unknown());
     let ahead: Vec<Point> = near.map(|(at, free)| (*at, then(*free))).collect();
-    let mut caption = format!(
-        "{} of it is taken now.",
-        Unit::Share.format(view.space.fill_ratio())
-    );
+    let mut caption = if view.space.is_unknown() {
+        "Nobody knows how full it is now.".to_owned()
+    } else {
+        format!(
+            "{} of it is taken now.",
+            Unit::Share.format(view.space.fill_ratio())
+        )
+    };
     match foreseen.full_at {
         Some(at) => {
             caption += &format!(

@@ -1,6 +1,8 @@
 //! What a visitor of the overview wants to see: out of the query of the address, where anything may stand.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
+use super::SEGMENT;
 
 /// Which servers, in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +84,30 @@ impl Wish {
     }
 }
 
+impl Wish {
+    /// The address of the same page for the same wish, reloading or not.
+    pub(super) fn query(&self, reload: bool) -> String {
+        let mut query = "?".to_owned();
+        if !self.name.is_empty() {
+            query += &format!("name={}&", utf8_percent_encode(&self.name, SEGMENT));
+        }
+        if self.show != Show::default() {
+            query += &format!("show={}&", key(&Show::ALL, self.show));
+        }
+        if self.sort != Sort::default() {
+            query += &format!("sort={}&", key(&Sort::ALL, self.sort));
+        }
+        query += if reload { "reload=1" } else { "" };
+        query.trim_end_matches('&').to_owned()
+    }
+}
+
+fn key<T: Copy + PartialEq>(all: &[(T, &'static str, &'static str)], chosen: T) -> &'static str {
+    let mut all = all.iter();
+    all.find(|(choice, ..)| *choice == chosen)
+        .map_or("", |(_, key, _)| key)
+}
+
 fn chosen<T: Copy>(all: &[(T, &str, &str)], value: &str) -> Option<T> {
     let mut all = all.iter();
     all.find(|(_, key, _)| *key == value)
@@ -91,6 +117,19 @@ fn chosen<T: Copy>(all: &[(T, &str, &str)], value: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wish_is_an_address_and_comes_back_from_it() {
+        for query in [
+            "?",
+            "?reload=1",
+            "?name=%C3%A4%20%26x&show=bad&sort=fill&reload=1",
+            "?sort=age",
+        ] {
+            let wish = Wish::read(query.trim_start_matches('?'));
+            assert_eq!(wish.query(wish.reload), query);
+        }
+    }
 
     #[test]
     fn a_query_is_read_and_nonsense_counts_as_nothing() {

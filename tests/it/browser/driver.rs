@@ -147,6 +147,14 @@ impl Browser {
         );
     }
 
+    /// Presses a key where the focus is.
+    pub(super) fn press(&self, key: char) {
+        let body = json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": [
+            { "type": "keyDown", "value": key }, { "type": "keyUp", "value": key },
+        ] }] });
+        self.command("/actions", &body);
+    }
+
     /// What a function body returns, run beside the page.
     pub(super) fn evaluate(&self, body: &str) -> Value {
         self.command("/execute/sync", &json!({ "script": body, "args": [] }))

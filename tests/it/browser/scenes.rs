@@ -118,6 +118,9 @@ impl Scene {
 
 fn configuration(place: &Place, servers: &[(&str, &PathBuf, Past)], server: &Server) -> PathBuf {
     let mut text = "http: { listen: '127.0.0.1:0' }\nservers:\n".to_owned();
+    // Half a year away: nothing runs while one looks, whenever that is.
+    let far = Utc::now() + TimeDelta::days(182);
+    let yearly = far.format("0 2 %-d %-m *");
     for (name, directory, past) in servers {
         // What fails cannot reach its server either.
         let host = match past {
@@ -126,7 +129,7 @@ fn configuration(place: &Place, servers: &[(&str, &PathBuf, Past)], server: &Ser
         };
         writeln!(
             text,
-            "  - {{ name: {name}, directory: '{}', connection: {{ host: '{host}', user: postgres }}, volume: {{ requested: 4Mi }} }}",
+            "  - {{ name: {name}, directory: '{}', connection: {{ host: '{host}', user: postgres }}, volume: {{ requested: 4Mi }}, backup: {{ schedule: '{yearly}' }}, verify: {{ schedule: '{yearly}' }}, drill: {{ schedule: '{yearly}' }} }}",
             directory.display()
         )
         .unwrap();
@@ -259,7 +262,7 @@ impl Writer<'_> {
         let less = self.space.used_bytes / 200 * u64::try_from(ago).unwrap()
             + u64::from(job != Job::Backup) * (1 << 30);
         entry.volume = Some(VolumeFacts {
-            used_bytes: self.space.used_bytes - less,
+            used_bytes: self.space.used_bytes.saturating_sub(less),
             available_bytes: self.space.available_bytes + less,
             directory_bytes: self.size * u64::try_from(kept * (130 - ago)).unwrap() / 130
                 + u64::from(job == Job::Backup) * self.size / 2,
