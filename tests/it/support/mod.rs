@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod config;
 pub(crate) mod fake;
+pub(crate) mod http;
 pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod programs;
