@@ -112,6 +112,7 @@ def lines(title, description, queries, size=(12, 8), *, calcs=("lastNotNull",), 
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     more.setdefault("minimum", 0)
+    more.setdefault("empty", "nothing yet")
     return panel("timeseries", title, description, queries, size, custom=custom, options=options, colour="palette-classic", **more)
 
 

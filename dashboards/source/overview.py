@@ -51,7 +51,7 @@ ANSWERS = [
         Query(f"count({value('pgvigil_backup_last_success_timestamp_seconds')} == 0) or 0 * count({of_process('pgvigil_build_info')})", "without any backup", now=True, steps=(("green", None), ("red", 1))),
     ], size=(5, 6), text="value_and_name", empty="no backup at all", runbooks=["PgvigilBackupNeverSucceeded"]),
     stat("How fast?", "The longest restore time that a test restore measured. A real one takes about as long on a machine like it.", [
-        Query(f"topk(1, {RESTORE_TIME})", "slowest: {{server}}", now=True, unit="dtdurations"),
+        Query(f"topk(1, {RESTORE_TIME})", "slowest: {{server}}", now=True, unit="s", decimals=1),
         Query(f"count({RESTORE_SHARE} > 1) or 0 * count({of_process('pgvigil_build_info')})", "over their objective", now=True, steps=(("green", None), ("red", 1))),
     ], size=(5, 6), text="value_and_name", empty="never measured", runbooks=["PgvigilRestoreTooSlow"]),
     stat("Proven when?", "The server whose last passed test restore is the longest ago. Servers whose backups were never proven to restore are counted beside it.", [
@@ -67,13 +67,13 @@ ANSWERS = [
 
 COLUMNS = [
     ("Could I restore now?", Query(VERDICT, table=True, mappings=VERDICTS, style={**COLOURED, "custom.width": 260})),
-    ("Age", Query(age("pgvigil_backup_last_success_timestamp_seconds"), table=True, unit="dtdurations", decimals=0, style={"noValue": "never"})),
+    ("Age", Query(age("pgvigil_backup_last_success_timestamp_seconds"), table=True, unit="s", decimals=1, style={"noValue": "never"})),
     ("of its limit", Query(AGE_SHARE, table=True, unit="percentunit", decimals=0, steps=LATE, style=COLOURED)),
     ("Size", Query(known("pgvigil_backup_last_size_bytes"), table=True, unit="bytes", style={"noValue": "none"})),
-    ("Took", Query(known("pgvigil_backup_last_duration_seconds"), table=True, unit="dtdurations", decimals=0, style={"noValue": "none"})),
+    ("Took", Query(known("pgvigil_backup_last_duration_seconds"), table=True, unit="s", decimals=1, style={"noValue": "none"})),
     ("Damaged", Query(value("pgvigil_verify_corrupt_backups"), table=True, unit="none", mappings={0: ("none", "green")}, steps=(("green", None), ("red", 1)), style=COLOURED)),
-    ("Proven ago", Query(age("pgvigil_drill_last_success_timestamp_seconds"), table=True, unit="dtdurations", decimals=0, style={"noValue": "never"})),
-    ("Restores in", Query(RESTORE_TIME, table=True, unit="dtdurations", decimals=0, style={"noValue": "unknown"})),
+    ("Proven ago", Query(age("pgvigil_drill_last_success_timestamp_seconds"), table=True, unit="s", decimals=1, style={"noValue": "never"})),
+    ("Restores in", Query(RESTORE_TIME, table=True, unit="s", decimals=1, style={"noValue": "unknown"})),
     ("of its objective", Query(RESTORE_SHARE, table=True, unit="percentunit", decimals=0, steps=LATE, style=COLOURED)),
     ("Volume", Query(FILL, table=True, unit="percentunit", decimals=0, steps=(("green", None), ("yellow", 0.7), ("red", 0.8)), style={"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1})),
     ("Next backup", Query(moment("pgvigil_backup_next_run_timestamp_seconds"), table=True, unit="dateTimeFromNow", style={"noValue": "none"})),
@@ -97,13 +97,13 @@ HISTORY = [
     lines("Duration of backups", "As a part of what the server's objective allows.", [Query(DURATION_SHARE, NAME)], unit="percentunit", steps=LATE, steps_drawn=True, runbooks=["PgvigilBackupTookTooLong", "PgvigilBackupRunningTooLong"]),
     lines("Size of the newest backup", "A sudden drop means that data was deleted, or that the backup misses some.", [Query(known("pgvigil_backup_last_size_bytes"), NAME)], unit="bytes", runbooks=["PgvigilBackupShrank"]),
     lines("Volumes", "How full the volume of each server's backups is.", [Query(FILL, NAME)], unit="percentunit", maximum=1, runbooks=["PgvigilVolumeFilling", "PgvigilVolumeUnmeasured"]),
-    lines("Days until a backup no longer fits", "At the present pace of growth, with the retention policy at work. A server that is not in it has room for as long as can be foreseen.", [
-        Query(f"({least(of('pgvigil_volume_full_timestamp_seconds') + ' > 0')} - time()) / 86400", NAME),
+    lines("Days until a backup no longer fits", "At the present pace of growth, with the retention policy at work. More than 90 are drawn as 90; a server that is not in it has room for as long as can be foreseen.", [
+        Query(f"clamp_max(({least(of('pgvigil_volume_full_timestamp_seconds') + ' > 0')} - time()) / 86400, 90)", NAME),
     ], unit="d", decimals=1, steps=(("red", None), ("green", 4)), steps_drawn=True, runbooks=["PgvigilVolumeFullSoon", "PgvigilNextBackupWillNotFit"]),
     lines("Failed attempts", "Backups, verifications and test restores that did not pass, in each quarter of a day.", [
         Query(f"sum by ({KEYS}) ({increased(metric, 'reason')}) > 0", f"{NAME}: {what}")
         for metric, what in (("pgvigil_backup_failures_total", "backup"), ("pgvigil_verify_failures_total", "verification"), ("pgvigil_drill_failures_total", "test restore"))
-    ], bars=True, stacked=True, calcs=("sum",), decimals=0, every="6h", unit="short", runbooks=["PgvigilBackupFailed", "PgvigilDrillFailed", "PgvigilDrillCouldNotRun"]),
+    ], bars=True, stacked=True, calcs=("sum",), decimals=0, every="6h", unit="short", empty="none", runbooks=["PgvigilBackupFailed", "PgvigilDrillFailed", "PgvigilDrillCouldNotRun"]),
     table("Processes", "Every pgvigil that Prometheus sees, its version, and whether it could read its configuration the last time.", [
         ("Configuration", Query(f"max by (cluster, namespace, job, instance) ({of_process('pgvigil_config_last_reload_successful')})", table=True, mappings={0: ("could not be read", "red"), 1: ("in force", "green")}, style=COLOURED)),
         ("Up for", Query(f"time() - max by (cluster, namespace, job, instance) ({of_process('process_start_time_seconds')})", table=True, unit="dtdurations", decimals=0)),

@@ -4,6 +4,7 @@ from grafana import Query, annotation, dashboard, datasource_variable, lines, qu
 from queries import CRITICAL, DOING, DOINGS, OF_SERVER, PROCESS, RESTORE_TIME, VERDICT, VERDICTS, WARNING, age, firing, increased, known, largest, least, moment, of, of_process, value
 
 NAME = "{{server}}"
+INSTANCE = "{{instance}}"
 SUCCESS = "pgvigil_backup_last_success_timestamp_seconds"
 PROVEN = "pgvigil_drill_last_success_timestamp_seconds"
 
@@ -15,6 +16,11 @@ def objective(metric):
 def failures(metric):
     """Replicas count the same ledger; bars of a quarter of a day do not count one failure twice."""
     return Query(f"{increased(metric, 'reason')} > 0", f"{NAME}: {{{{reason}}}}")
+
+
+def by_instance(what):
+    """Of the processes that export this server."""
+    return f"max by (instance) ({what} and on (cluster, namespace, job, instance) {of('pgvigil_up')})"
 
 
 VARIABLES = [
@@ -39,29 +45,33 @@ ANNOTATIONS = [
 
 ANSWERS = [
     stat("Could I restore now?", "Yes: the newest backup is young enough, none is damaged, and the last test restore gave back every row.", [Query(VERDICT, NAME, now=True)],
-         (6, 5), mappings=VERDICTS, colour="background", empty="Unknown: no metrics", runbooks=["PgvigilBackupNeverSucceeded", "PgvigilBackupTooOld", "PgvigilBackupCorrupt", "PgvigilMetricsAbsent"]),
-    stat("To when?", "When the newest whole backup was finished. What was written since is in no backup.", [
-        Query(moment(SUCCESS), "finished", now=True, unit="dateTimeAsIso"),
-        Query(age(SUCCESS), "age", now=True, unit="dtdurations"),
-    ], (5, 5), text="value_and_name", empty="never", runbooks=["PgvigilBackupTooOld"]),
+         (5, 5), mappings=VERDICTS, colour="background", empty="Unknown: no metrics", runbooks=["PgvigilBackupNeverSucceeded", "PgvigilBackupTooOld", "PgvigilBackupCorrupt", "PgvigilMetricsAbsent"]),
+    stat("To when?", "When the newest whole backup was finished, and the oldest that is kept. What was written since the newest is in no backup.", [
+        Query(moment(SUCCESS), "newest", now=True, unit="dateTimeAsIso"),
+        Query(age(SUCCESS), "its age", now=True, unit="s", decimals=1),
+        Query(moment("pgvigil_backup_oldest_timestamp_seconds"), "oldest", now=True, unit="dateTimeAsIso"),
+    ], (7, 5), text="value_and_name", empty="never", runbooks=["PgvigilBackupTooOld"]),
     stat("How fast?", "How long the last test restore took to restore everything, and how long it may take.", [
-        Query(RESTORE_TIME, "measured", now=True, unit="dtdurations"),
-        Query(value("pgvigil_objective_max_restore_time_seconds"), "objective", now=True, unit="dtdurations"),
-    ], (4, 5), text="value_and_name", empty="never measured", runbooks=["PgvigilRestoreTooSlow"]),
+        Query(value("pgvigil_drill_phase_duration_seconds", 'phase="restore"'), "measured", now=True, unit="s", decimals=1, mappings={0: ("never", "text")}),
+        Query(value("pgvigil_objective_max_restore_time_seconds"), "objective", now=True, unit="s", decimals=1),
+    ], (4, 5), text="value_and_name", runbooks=["PgvigilRestoreTooSlow"]),
     stat("Proven when?", "When a test restore last gave back every row, and when the newest backup that one proved was finished.", [
         Query(moment(PROVEN), "passed", now=True, unit="dateTimeFromNow"),
-        Query(moment("pgvigil_drill_proven_backup_timestamp_seconds"), "backup of", now=True, unit="dateTimeAsIso"),
+        Query(moment("pgvigil_drill_proven_backup_timestamp_seconds"), "a backup of", now=True, unit="dateTimeAsIso"),
     ], (5, 5), text="value_and_name", empty="never", runbooks=["PgvigilDrillFailed", "PgvigilDrillOverdue"]),
     stat("Alerts", "Firing alerts of this server.", [
         Query(f"count({firing(CRITICAL, OF_SERVER)}) or vector(0)", "critical", now=True, steps=(("green", None), ("red", 1))),
         Query(f"count({firing(WARNING, OF_SERVER)}) or vector(0)", "warning", now=True, steps=(("green", None), ("yellow", 1))),
-    ], (4, 5), text="value_and_name"),
+    ], (3, 5), text="value_and_name"),
 ]
 
 PLAN = [
     stat("Now it", "What pgvigil does with the server at the moment.", [Query(DOING, NAME, now=True)], (5, 4), mappings=DOINGS, empty="no metrics", runbooks=["PgvigilServerUnreachable"]),
     stat("Paused because", "Why nothing of this server runs by itself, if so.", [Query(largest(of("pgvigil_backup_pause_info"), "reason"), "{{reason}}", now=True)], (5, 4), text="name", empty="not paused", runbooks=["PgvigilPausedTooLong"]),
-    stat("Paused until", "When the pause ends by itself, if it does.", [Query(moment("pgvigil_backup_paused_until_timestamp_seconds"), NAME, now=True)], (4, 4), unit="dateTimeFromNow", empty="–"),
+    stat("Pause", "Since when nothing of this server runs by itself, and until when, if that is known.", [
+        Query(moment("pgvigil_backup_paused_since_timestamp_seconds"), "since", now=True),
+        Query(moment("pgvigil_backup_paused_until_timestamp_seconds"), "until", now=True),
+    ], (4, 4), text="value_and_name", unit="dateTimeFromNow", empty="none", runbooks=["PgvigilPausedTooLong"]),
     stat("Next", "When the next runs are due.", [
         Query(moment("pgvigil_backup_next_run_timestamp_seconds"), "backup", now=True),
         Query(moment("pgvigil_verify_next_run_timestamp_seconds"), "verification", now=True),
@@ -88,7 +98,7 @@ BACKUPS = [
         Query(f"{value('pgvigil_backup_last_uncompressed_size_bytes')} / {known('pgvigil_backup_last_duration_seconds')}", f"{NAME}: dumped"),
         Query(f"{value('pgvigil_backup_last_size_bytes')} / {known('pgvigil_backup_last_duration_seconds')}", f"{NAME}: written"),
     ], unit="binBps", runbooks=["PgvigilBackupTookTooLong"]),
-    lines("Failed backups by reason", "Attempts that failed in each quarter of a day. A second attempt may have passed.", [failures("pgvigil_backup_failures_total")], bars=True, stacked=True, calcs=("sum",), unit="short", decimals=0, every="6h", runbooks=["PgvigilBackupFailed"]),
+    lines("Failed backups by reason", "Attempts that failed in each quarter of a day. A second attempt may have passed.", [failures("pgvigil_backup_failures_total")], bars=True, stacked=True, calcs=("sum",), unit="short", empty="none", decimals=0, every="6h", runbooks=["PgvigilBackupFailed"]),
     lines("Kept", "Backups kept, and what they take together.", [
         Query(value("pgvigil_backups"), f"{NAME}: backups"),
         Query(value("pgvigil_backups_size_bytes"), f"{NAME}: size", unit="bytes", style={"custom.axisPlacement": "right", "custom.fillOpacity": 0}),
@@ -106,7 +116,7 @@ PROOF = [
         Query(value("pgvigil_drill_tables_compared"), f"{NAME}: tables", style={"custom.axisPlacement": "right", "custom.fillOpacity": 0}),
         Query(value("pgvigil_drill_mismatches"), f"{NAME}: not equal", style={"custom.axisPlacement": "right", "custom.fillOpacity": 0}),
     ], unit="short", runbooks=["PgvigilDrillFailed"]),
-    lines("Failed test restores and verifications by reason", "Those that did not pass in each quarter of a day.", [failures("pgvigil_drill_failures_total"), failures("pgvigil_verify_failures_total")], bars=True, stacked=True, calcs=("sum",), unit="short", decimals=0, every="6h", runbooks=["PgvigilDrillFailed", "PgvigilDrillCouldNotRun"]),
+    lines("Failed test restores and verifications by reason", "Those that did not pass in each quarter of a day.", [failures("pgvigil_drill_failures_total"), failures("pgvigil_verify_failures_total")], bars=True, stacked=True, calcs=("sum",), unit="short", empty="none", decimals=0, every="6h", runbooks=["PgvigilDrillFailed", "PgvigilDrillCouldNotRun"]),
     lines("Verification", "Time since a backup last passed verification, and the longest time between two scheduled ones.", [
         Query(age("pgvigil_verify_last_success_timestamp_seconds"), f"{NAME}: age"),
         Query(known("pgvigil_verify_expected_interval_seconds"), f"{NAME}: scheduled", objective=True),
@@ -123,13 +133,14 @@ VOLUME = [
         Query(value("pgvigil_volume_used_bytes"), f"{NAME}: used"),
         Query(least(of("pgvigil_volume_available_bytes")), f"{NAME}: left"),
         Query(value("pgvigil_backup_directory_size_bytes"), f"{NAME}: folder of the backups"),
+        Query(known("pgvigil_volume_size_bytes"), f"{NAME}: size", style={"custom.fillOpacity": 0}),
         Query(known("pgvigil_volume_requested_bytes"), f"{NAME}: claim", style={"custom.fillOpacity": 0}),
         Query(known("pgvigil_backup_predicted_size_bytes"), f"{NAME}: next backup", objective=True),
     ], unit="bytes", runbooks=["PgvigilNextBackupWillNotFit", "PgvigilVolumeUnmeasured"]),
     lines("How full", "The worse of what the file system says, and of the folder's share in the claim.", [Query(value("pgvigil_volume_fill_ratio"), f"{NAME}: full"), objective("pgvigil_objective_max_fill_ratio")], unit="percentunit", maximum=1, runbooks=["PgvigilVolumeFilling"]),
-    lines("Days until a backup no longer fits", "At the present pace of growth, with the retention policy at work. Nothing is drawn while that is not foreseen.", [
+    lines("Days until a backup no longer fits", "At the present pace of growth, with the retention policy at work. There is nothing to draw while that is not foreseen.", [
         Query(f"({least(of('pgvigil_volume_full_timestamp_seconds') + ' > 0')} - time()) / 86400", NAME),
-    ], unit="d", decimals=1, steps=(("red", None), ("green", 4)), steps_drawn=True, runbooks=["PgvigilVolumeFullSoon"]),
+    ], unit="d", decimals=1, empty="not foreseen", steps=(("red", None), ("green", 4)), steps_drawn=True, runbooks=["PgvigilVolumeFullSoon"]),
     lines("Files and retention", "Files that can still be made, and backups removed because they were no longer wanted, in each quarter of a day.", [
         Query(least(of("pgvigil_volume_files_free")), f"{NAME}: files left"),
         Query(increased("pgvigil_pruned_backups_total"), f"{NAME}: removed", decimals=0, style={"custom.drawStyle": "bars", "custom.axisPlacement": "right"}),
@@ -137,17 +148,14 @@ VOLUME = [
 ]
 
 PROCESSES = [
-    lines("Processor", "Processor time of each pgvigil, without the programs of PostgreSQL that it starts. 100 % is one core.", [Query(f"max by (instance) (rate({of_process('process_cpu_seconds_total')}[$__rate_interval]))", "{{instance}}")], (8, 7), unit="percentunit"),
-    lines("Memory", "Resident memory of each pgvigil.", [Query(f"max by (instance) ({of_process('process_resident_memory_bytes')})", "{{instance}}")], (8, 7), unit="bytes"),
-    lines("Open files", "And how many each may open.", [
-        Query(f"max by (instance) ({of_process('process_open_fds')})", "{{instance}}: open"),
-        Query(f"max by (instance) ({of_process('process_max_fds')})", "{{instance}}: limit", objective=True),
-    ], (8, 7), unit="short"),
-    lines("Time of a scrape", "How long it took to gather the metrics.", [Query(f"max by (instance) ({of_process('pgvigil_scrape_duration_seconds')})", "{{instance}}")], (8, 7), unit="s"),
-    lines("Running since", "Falls to 0 where pgvigil was started anew.", [Query(f"time() - max by (instance) ({of_process('process_start_time_seconds')})", "{{instance}}")], (8, 7), unit="s"),
+    lines("Processor", "Processor time of each pgvigil, without the programs of PostgreSQL that it starts. 100 % is one core.", [Query(by_instance(f"rate({of_process('process_cpu_seconds_total')}[$__rate_interval])"), INSTANCE)], (8, 7), unit="percentunit", decimals=2),
+    lines("Memory", "Resident memory of each pgvigil.", [Query(by_instance(of_process("process_resident_memory_bytes")), INSTANCE)], (8, 7), unit="bytes"),
+    lines("Open files", "Files, pipes and connections that each pgvigil has open.", [Query(by_instance(of_process("process_open_fds")), INSTANCE)], (8, 7), unit="short", decimals=0),
+    lines("Time of a scrape", "How long it took to gather the metrics.", [Query(by_instance(of_process("pgvigil_scrape_duration_seconds")), INSTANCE)], (8, 7), unit="s"),
+    lines("Running since", "Falls to 0 where pgvigil was started anew.", [Query(f"time() - {by_instance(of_process('process_start_time_seconds'))}", INSTANCE)], (8, 7), unit="s"),
     stat("Configuration", "Whether pgvigil could read its configuration the last time, and when it last could.", [
-        Query(f"min by (instance) ({of_process('pgvigil_config_last_reload_successful')})", "{{instance}}", now=True, mappings={0: ("could not be read", "red"), 1: ("in force", "green")}),
-        Query(f"max by (instance) ({of_process('pgvigil_config_last_reload_success_timestamp_seconds')} > 0) * 1000", "{{instance}} read it", now=True, unit="dateTimeFromNow"),
+        Query(by_instance(of_process("pgvigil_config_last_reload_successful")), INSTANCE, now=True, mappings={0: ("could not be read", "red"), 1: ("in force", "green")}),
+        Query(f"{by_instance(of_process('pgvigil_config_last_reload_success_timestamp_seconds'))} * 1000", f"{INSTANCE} read it", now=True, unit="dateTimeFromNow"),
     ], (8, 7), text="value_and_name", runbooks=["PgvigilConfigReloadFailed"]),
 ]
 

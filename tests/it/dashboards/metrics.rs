@@ -18,8 +18,6 @@ const OF_ALERTS: [&str; 6] = [
     "namespace",
     "server",
 ];
-/// What no dashboard shows.
-const HIDDEN: [&str; 0] = [];
 const OVER_COUNTERS: [&str; 5] = ["rate", "irate", "increase", "changes", "resets"];
 
 #[test]
@@ -62,18 +60,32 @@ fn finds_metrics_types_and_labels_that_are_not_so() {
 }
 
 #[test]
-fn most_metrics_are_in_a_dashboard() {
-    let shown: BTreeSet<String> = FILES
+fn the_table_of_metrics_has_their_types_and_labels_and_who_shows_them() {
+    let families = families();
+    let shown: BTreeMap<&str, BTreeSet<String>> = FILES
         .iter()
-        .flat_map(|file| everything(file))
-        .flat_map(|(_, expression)| parts(&expression).selectors)
-        .map(|selector| selector.name)
+        .map(|file| {
+            let selectors = everything(file)
+                .into_iter()
+                .flat_map(|(_, expression)| parts(&expression).selectors);
+            let name = file
+                .trim_start_matches("pgvigil-")
+                .trim_end_matches(".json");
+            (name, selectors.map(|selector| selector.name).collect())
+        })
         .collect();
-    let hidden: Vec<String> = families()
-        .into_keys()
-        .filter(|name| name.starts_with("pgvigil_") && !shown.contains(name))
-        .collect();
-    assert_eq!(hidden, HIDDEN, "the list of what no dashboard shows");
+    for (metric, row) in rules::metrics::table() {
+        let family = &families[&metric];
+        assert_eq!(row.kind, family.kind, "type of {metric}");
+        let labels: BTreeSet<String> = row.labels.into_iter().collect();
+        assert_eq!(labels, family.labels, "labels of {metric}");
+        let by: Vec<&str> = shown
+            .iter()
+            .filter(|(_, metrics)| metrics.contains(&metric))
+            .map(|(dashboard, _)| *dashboard)
+            .collect();
+        assert_eq!(row.dashboards, by, "dashboards that show {metric}");
+    }
 }
 
 #[test]

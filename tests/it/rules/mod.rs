@@ -3,7 +3,7 @@
 //! That the unit tests themselves notice what they should is the business of tests/rules_mutants (`make mutants`).
 
 mod alertmanager;
-mod metrics;
+pub(crate) mod metrics;
 mod runbooks;
 mod year;
 
