@@ -227,7 +227,6 @@ def dashboard(uid, title, description, rows, *, variables, annotations, links, s
         "graphTooltip": 1,
         "refresh": "1m",
         "schemaVersion": 39,
-        "style": "dark",
         "time": {"from": start, "to": "now"},
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m", "1h"]},
         "timezone": "browser",
