@@ -45,14 +45,13 @@ mutants: ## Break the alert rules in a thousand ways and see whether their tests
 	@.ci/install test
 	tests/rules_mutants $(ARGS)
 
-# The pictures are made where there is a browser; the pages are the same.
 contact-sheet: ## Draw every panel of the dashboards from made-up data, into target/contact-sheet/
 	@.ci/install test
 	PGVIGIL_CONTACT_SHEET="$(CURDIR)/target/contact-sheet" cargo test --locked --test it -- dashboards::sheet
 	@cd target/contact-sheet; for page in *.html; do \
 		chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync \
-			--hide-scrollbars --user-data-dir="$$PWD/browser" --window-size=1540,12000 --screenshot="$${page%.html}.png" "file://$$PWD/$$page" 2>/dev/null || true; \
-	done; rm -rf browser; ls "$$PWD"/*
+			--hide-scrollbars --user-data-dir="$$PWD/browser" --window-size=1540,4400 --screenshot="$${page%.html}.png" "file://$$PWD/$$page" 2>/dev/null; \
+	done; rm -rf browser; ls "$$PWD"/*.png
 
 bench: ## Restore about 1 GB with pgvigil, psql and pg_restore, and compare; needs an idle machine, 10 GB in TMPDIR, and 10 minutes
 	@.ci/install bench

@@ -1,7 +1,7 @@
 """The dashboard of all servers: could each be restored now, to when, how fast, proven when? Worst first."""
 
-from grafana import Query, annotation, dashboard, datasource_variable, lines, overrides, query_variable, stat, table, tag_link, timeline
-from queries import CRITICAL, DOING, DOINGS, KEYS, OF_SERVER, PROBABLY, PROCESS, RESTORE_TIME, VERDICT, VERDICTS, WARNING, YES, age, firing, increased, known, least, moment, of, of_process, value
+from grafana import Query, annotation, dashboard, lines, overrides, stat, table, tag_link, timeline
+from queries import CRITICAL, DOING, DOINGS, KEYS, OF_SERVER, PROBABLY, RESTORE_TIME, VERDICT, VERDICTS, WARNING, YES, age, firing, increased, known, least, moment, of, of_process, value, variables
 
 NAME = "{{namespace}} {{server}}"
 LATE = (("green", None), ("yellow", 0.8), ("red", 1))
@@ -22,15 +22,6 @@ AGE_SHARE = share(age("pgvigil_backup_last_success_timestamp_seconds"), "pgvigil
 RESTORE_SHARE = share(RESTORE_TIME, "pgvigil_objective_max_restore_time_seconds")
 DURATION_SHARE = share(known("pgvigil_backup_last_duration_seconds"), "pgvigil_objective_max_duration_seconds")
 FILL = value("pgvigil_volume_fill_ratio")
-
-VARIABLES = [
-    datasource_variable(),
-    query_variable("cluster", "Cluster", "label_values(pgvigil_build_info, cluster)", every=".*", hidden=True),
-    query_variable("namespace", "Namespace", 'label_values(pgvigil_build_info{cluster=~"$cluster"}, namespace)', every=".*"),
-    query_variable("job", "Job", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace"}, job)'),
-    query_variable("instance", "Instance", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace", job=~"$job"}, instance)'),
-    query_variable("server", "Server", f"label_values(pgvigil_up{{{PROCESS}}}, server)"),
-]
 
 ANNOTATIONS = [
     annotation("Backups", moment("pgvigil_backup_last_success_timestamp_seconds"), "green", "Backup", NAME, shown=False),
@@ -114,5 +105,5 @@ HISTORY = [
 DASHBOARD = dashboard(
     "pgvigil-overview", "pgvigil / Overview", "All PostgreSQL servers that pgvigil watches over: could each be restored now, to when, how fast, proven when?",
     [(None, ANSWERS), (None, SERVERS), ("History", HISTORY)],
-    variables=VARIABLES, annotations=ANNOTATIONS, links=[tag_link()], start="now-7d",
+    variables=variables(), annotations=ANNOTATIONS, links=[tag_link()], start="now-7d",
 )

@@ -4,10 +4,24 @@ Several pods of pgvigil may watch over one server, so every query takes the larg
 cluster, namespace and server. A timestamp of 0 means never, a size or an interval of 0 that it is not known.
 """
 
+from grafana import datasource_variable, query_variable
+
 PROCESS = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance"'
 OF_SERVER = 'server=~"$server"'
 KEYS = "cluster, namespace, server"
 CRITICAL, WARNING = 'severity="critical"', 'severity="warning"'
+
+
+def variables(**server):
+    """The choices on top of a dashboard, each among what the ones before it leave."""
+    return [
+        datasource_variable(),
+        query_variable("cluster", "Cluster", "label_values(pgvigil_build_info, cluster)", every=".*", hidden=True),
+        query_variable("namespace", "Namespace", 'label_values(pgvigil_build_info{cluster=~"$cluster"}, namespace)', every=".*"),
+        query_variable("job", "Job", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace"}, job)'),
+        query_variable("instance", "Instance", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace", job=~"$job"}, instance)'),
+        query_variable("server", "Server", f"label_values(pgvigil_up{{{PROCESS}}}, server)", **server),
+    ]
 
 
 def of(metric, *matchers):

@@ -1,7 +1,7 @@
 """The dashboard of one server: the same four answers, and the history behind each. Alerts link here."""
 
-from grafana import Query, annotation, dashboard, datasource_variable, lines, query_variable, stat, tag_link, text_variable, timeline, url_link
-from queries import CRITICAL, DOING, DOINGS, OF_SERVER, PROCESS, RESTORE_TIME, VERDICT, VERDICTS, WARNING, age, firing, increased, known, largest, least, moment, of, of_process, value
+from grafana import Query, annotation, dashboard, lines, stat, tag_link, text_variable, timeline, url_link
+from queries import CRITICAL, DOING, DOINGS, OF_SERVER, RESTORE_TIME, VERDICT, VERDICTS, WARNING, age, firing, increased, known, largest, least, moment, of, of_process, value, variables
 
 NAME = "{{server}}"
 INSTANCE = "{{instance}}"
@@ -24,12 +24,7 @@ def by_instance(what):
 
 
 VARIABLES = [
-    datasource_variable(),
-    query_variable("cluster", "Cluster", "label_values(pgvigil_build_info, cluster)", every=".*", hidden=True),
-    query_variable("namespace", "Namespace", 'label_values(pgvigil_build_info{cluster=~"$cluster"}, namespace)', every=".*"),
-    query_variable("job", "Job", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace"}, job)'),
-    query_variable("instance", "Instance", 'label_values(pgvigil_build_info{cluster=~"$cluster", namespace=~"$namespace", job=~"$job"}, instance)'),
-    query_variable("server", "Server", f"label_values(pgvigil_up{{{PROCESS}}}, server)", every=None, multi=False),
+    *variables(every=None, multi=False),
     text_variable("status_page", "Status page", "http://localhost:9959/", "Where your browser reaches pgvigil; as it stands: after kubectl port-forward deploy/pgvigil 9959"),
 ]
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 use super::exported;
 use crate::support::http::exchange;
 use crate::support::place::{Place, executable, leashed};
-use crate::support::{programs, wait_until};
+use crate::support::{fed, programs, wait_until};
 
 /// The last moment of the history: a Monday, 09:00 UTC.
 pub(super) const END: i64 = 1_773_651_600;
@@ -48,23 +47,15 @@ pub(super) fn prometheus() -> &'static Prometheus {
         blocks.args(["openmetrics", "history", "data"]);
         let made = crate::rules::run(blocks.current_dir(place.join(".")));
         assert_eq!(made, Ok(()), "promtool tsdb create-blocks-from");
+        fs::remove_file(place.join("history")).unwrap();
         Prometheus::start(place)
     })
 }
 
 fn history() -> Vec<u8> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboards/history");
-    let mut child = Command::new(script)
-        .arg(END.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(exported::text().as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let mut history = Command::new(script);
+    let output = fed(history.arg(END.to_string()), exported::text().as_bytes());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     output.stdout

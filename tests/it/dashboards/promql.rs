@@ -19,19 +19,7 @@ pub(super) struct Parts {
     pub(super) grouping: Vec<String>,
 }
 
-const KEYWORDS: [&str; 11] = [
-    "and",
-    "or",
-    "unless",
-    "bool",
-    "offset",
-    "by",
-    "without",
-    "on",
-    "ignoring",
-    "group_left",
-    "group_right",
-];
+const KEYWORDS: [&str; 5] = ["and", "or", "unless", "bool", "offset"];
 const LABEL_LISTS: [&str; 6] = [
     "by",
     "without",
@@ -73,7 +61,7 @@ pub(super) fn parts(expression: &str) -> Parts {
                 parts.grouping.extend(labels);
             } else if rest.starts_with('(') || rest.starts_with("by ") {
                 called = word.to_owned();
-            } else if !KEYWORDS.contains(&word) {
+            } else if !KEYWORDS.contains(&word) && !LABEL_LISTS.contains(&word) {
                 parts.selectors.push(selector(word, &mut rest, &open));
             }
         } else if first == '{' {
