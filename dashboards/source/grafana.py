@@ -44,7 +44,9 @@ class Query:
 
 
 def value_mappings(mappings):
-    """Of {value: (text, colour)}; a text stands for every colour, since not everybody sees them."""
+    """Of {value: (text, colour)}, or of none; a text stands for every colour, since not everybody sees them."""
+    if not mappings:
+        return []
     options = {str(value): {"text": text, "color": colour, "index": at} for at, (value, (text, colour)) in enumerate(mappings.items())}
     return [{"type": "value", "options": options}]
 
@@ -60,7 +62,7 @@ def overrides(matcher, wanted, properties):
 
 def panel(kind, title, description, queries, size, *, unit="none", decimals=None, mappings=None, steps=(("text", None),), colour="thresholds",
           empty=None, runbooks=(), custom=None, options=None, extra=(), every="1m", minimum=None, maximum=None, transformations=()):
-    defaults = {"color": {"mode": colour}, "custom": custom or {}, "mappings": value_mappings(mappings or {}), "thresholds": thresholds(steps), "unit": unit}
+    defaults = {"color": {"mode": colour}, "custom": custom or {}, "mappings": value_mappings(mappings), "thresholds": thresholds(steps), "unit": unit}
     for name, value in (("decimals", decimals), ("noValue", empty), ("min", minimum), ("max", maximum)):
         if value is not None:
             defaults[name] = value
