@@ -1,12 +1,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak screenshots lint rules mutants bench bench-scrape
+.PHONY: help demo test soak screenshots lint rules mutants contact-sheet bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Back up, verify and drill a throwaway server with a difficult sample; ARGS="..." goes to `pgvigil demo`
 	@.ci/install demo
@@ -44,6 +44,14 @@ rules: ## Write rules/pgvigil.prometheusrule.yaml from rules/pgvigil.rules.yaml
 mutants: ## Break the alert rules in a thousand ways and see whether their tests notice; takes 2 minutes
 	@.ci/install test
 	tests/rules_mutants $(ARGS)
+
+contact-sheet: ## Draw every panel of the dashboards from made-up data, into target/contact-sheet/
+	@.ci/install test
+	PGVIGIL_CONTACT_SHEET="$(CURDIR)/target/contact-sheet" cargo test --locked --test it -- dashboards::sheet
+	@cd target/contact-sheet; for page in *.html; do \
+		chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync \
+			--hide-scrollbars --user-data-dir="$$PWD/browser" --window-size=1540,4400 --screenshot="$${page%.html}.png" "file://$$PWD/$$page" 2>/dev/null; \
+	done; rm -rf browser; ls "$$PWD"/*.png
 
 bench: ## Restore about 1 GB with pgvigil, psql and pg_restore, and compare; needs an idle machine, 10 GB in TMPDIR, and 10 minutes
 	@.ci/install bench

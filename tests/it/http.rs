@@ -1,14 +1,13 @@
 //! The sidecar as Prometheus and Kubernetes see it: what the disk says is there from the first scrape, a restart changes
 //! nothing, and it ends when it is told to.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::place::Place;
 use crate::support::program::{all_gone, pgvigil};
 use crate::support::sidecar::Sidecar;
-use crate::support::{config, programs, sample};
+use crate::support::{config, fed, programs, sample};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -33,17 +32,8 @@ pub(crate) fn of_sample(metrics: &str, name: &str) -> f64 {
 
 /// What promtool finds wrong.
 fn check(metrics: &str) {
-    let mut child = Command::new(programs::promtool())
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(metrics.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let mut promtool = Command::new(programs::promtool());
+    let output = fed(promtool.args(["check", "metrics"]), metrics.as_bytes());
     let said = [output.stdout, output.stderr].concat();
     assert_eq!(String::from_utf8_lossy(&said), "", "promtool");
     assert!(output.status.success());

@@ -13,6 +13,7 @@ mod broken_backups;
 mod browser;
 mod cli;
 mod crash;
+mod dashboards;
 mod drill_on_server;
 mod drill_proof;
 mod drill_scope;

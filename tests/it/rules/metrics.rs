@@ -6,6 +6,14 @@ use std::path::Path;
 
 use super::{alerts, every_rule, files, rules};
 
+/// A row of the table of metrics.
+pub(crate) struct Row {
+    pub(crate) kind: String,
+    pub(crate) labels: Vec<String>,
+    alerts: Vec<String>,
+    pub(crate) dashboards: Vec<String>,
+}
+
 #[test]
 fn every_metric_of_the_rules_is_exported() {
     let used = of_the_rules();
@@ -19,8 +27,8 @@ fn the_table_has_every_exported_metric_and_the_alerts_that_rest_on_it() {
     let table = table();
     let named: BTreeSet<String> = table.keys().cloned().collect();
     assert_eq!(named, exported(), "rules/METRICS.md, and src/metrics");
-    for (metric, alerts) in &table {
-        assert_eq!(alerts, &resting_on(metric), "alerts of {metric}");
+    for (metric, row) in &table {
+        assert_eq!(row.alerts, resting_on(metric), "alerts of {metric}");
     }
 }
 
@@ -66,21 +74,39 @@ fn metrics(expression: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rows of the table: the metric, and its alerts.
-fn table() -> BTreeMap<String, Vec<String>> {
+/// The rows of the table by metric.
+pub(crate) fn table() -> BTreeMap<String, Row> {
     let text = fs::read_to_string(rules().join("METRICS.md")).unwrap();
     text.lines()
         .filter(|line| line.starts_with("| `pgvigil_"))
         .map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-            assert_eq!(cells.len(), 5, "{line}");
+            assert_eq!(cells.len(), 6, "{line}");
             let counts = cells[0].ends_with("_total`");
             assert_eq!(cells[1], if counts { "counter" } else { "gauge" }, "{line}");
             assert!(cells[3].ends_with('.'), "{line}");
-            let alerts = cells[4].split('[').skip(1);
-            let alerts = alerts.map(|link| link.split(']').next().unwrap().to_owned());
-            (cells[0].trim_matches('`').to_owned(), alerts.collect())
+            let row = Row {
+                kind: cells[1].to_owned(),
+                labels: words(cells[2]),
+                alerts: linked(cells[4]),
+                dashboards: words(cells[5]),
+            };
+            (cells[0].trim_matches('`').to_owned(), row)
         })
+        .collect()
+}
+
+/// What stands between commas.
+fn words(cell: &str) -> Vec<String> {
+    let words = cell.split(", ").filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// The texts of links.
+fn linked(cell: &str) -> Vec<String> {
+    let links = cell.split('[').skip(1);
+    links
+        .map(|link| link.split(']').next().unwrap().to_owned())
         .collect()
 }
 

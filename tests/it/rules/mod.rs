@@ -3,7 +3,7 @@
 //! That the unit tests themselves notice what they should is the business of tests/rules_mutants (`make mutants`).
 
 mod alertmanager;
-mod metrics;
+pub(crate) mod metrics;
 mod runbooks;
 mod year;
 
@@ -17,11 +17,11 @@ use crate::support::programs;
 
 /// One alert of the rules.
 #[derive(Debug)]
-struct Alert {
-    name: String,
+pub(crate) struct Alert {
+    pub(crate) name: String,
     expression: String,
     severity: String,
-    annotations: Value,
+    pub(crate) annotations: Value,
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
 }
 
-fn alerts() -> Vec<Alert> {
+pub(crate) fn alerts() -> Vec<Alert> {
     every_rule()
         .iter()
         .filter_map(|rule| {
@@ -128,7 +128,7 @@ fn every_rule() -> Vec<Value> {
         .collect()
 }
 
-fn yaml(path: &Path) -> Value {
+pub(crate) fn yaml(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap();
     serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -145,7 +145,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// Whether a program ends well; if not, what it says of it.
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told).into_owned();

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod config;
 pub(crate) mod fake;
+pub(crate) mod http;
 pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod programs;
@@ -11,6 +12,8 @@ pub(crate) mod sample;
 pub(crate) mod server;
 pub(crate) mod sidecar;
 
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits until a condition holds; panics with its name at the deadline.
@@ -23,6 +26,16 @@ pub(crate) fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut()
         );
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// What a program says that reads all of its input first.
+pub(crate) fn fed(program: &mut Command, input: &[u8]) -> Output {
+    program.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
 }
 
 /// Whether the tests run as root; PostgreSQL does not, so its servers then run as `nobody`.

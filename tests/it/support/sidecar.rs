@@ -1,7 +1,7 @@
 //! `pgvigil serve` as a child, and what it answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+pub(crate) use super::http::Answer;
+use super::http::exchange;
 use super::place::Place;
 use super::program::{Pgvigil, Running, ends_within, pgvigil};
 use super::wait_until;
@@ -20,13 +22,6 @@ pub(crate) struct Sidecar {
     child: Child,
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
-}
-
-/// An answer: status, content type, body.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    pub(crate) body: String,
 }
 
 impl Sidecar {
@@ -97,29 +92,11 @@ impl Sidecar {
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect_timeout(&self.address, 5 * SECOND).unwrap();
-        stream.set_read_timeout(Some(10 * SECOND)).unwrap();
-        write!(
-            stream,
+        let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n{body}",
             self.address
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
-        let content_type = head
-            .lines()
-            .find_map(|line| {
-                let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("content-type").then_some(value)
-            })
-            .unwrap_or_default();
-        Answer {
-            status: head[9..12].parse().unwrap(),
-            content_type: content_type.to_owned(),
-            body: body.to_owned(),
-        }
+        );
+        exchange(self.address, &request).unwrap()
     }
 
     /// Its number.
