@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::are_root;
+
 /// A directory of programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
@@ -49,6 +51,27 @@ pub(crate) fn prometheus() -> PathBuf {
 /// Alertmanager, from PATH or the cache; Debian's name for it.
 pub(crate) fn alertmanager() -> PathBuf {
     tool("prometheus-alertmanager")
+}
+
+/// Where a program of the cache sees its own `/usr/share`: Debian's servers read their pages and messages from there.
+pub(crate) fn at_home(program: &Path) -> Command {
+    let share = program
+        .parent()
+        .and_then(Path::parent)
+        .map(|usr| usr.join("share/prometheus"))
+        .filter(|share| share.is_dir() && !share.starts_with("/usr"));
+    let Some(share) = share else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if !are_root() {
+        command.arg("--map-root-user");
+    }
+    let shell = "mount --bind \"$0\" /usr/share && exec \"$@\"";
+    command.args(["sh", "-c", shell]);
+    command.arg(share.parent().unwrap()).arg(program);
+    command
 }
 
 fn tool(name: &str) -> PathBuf {
