@@ -21,9 +21,9 @@
 //! ```text
 //! cli                                        what a person types
 //! daemon                                     runs what is due, fans outcomes out
-//! backup observe verify restore drill prune recorder  |  status metrics web http      jobs  |  reports
+//! backup observe verify restore drill prune recorder  |  status metrics web http notify      jobs  |  reports
 //! archive store pg                           world: bytes, files, servers
-//! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard config error   pure: no files, no clock
+//! sql catalog manifest ledger retention forecast outcome finding schedule agenda wildcard promql config error   pure: no files, no clock
 //! ```
 //! A module imports only from layers below it; jobs and reports never see each other; among the jobs, a drill uses verify
 //! and restore, whoever observes uses verify, and a backup that lacks room prunes. `tests/it/layers.rs` reads the `use`
@@ -54,6 +54,7 @@
 //! | how is a configuration refused? | [`config::raw`] and its `refusal` |
 //! | what is in a line of the log? | `cli::log`, [`recorder`] |
 //! | which metric means what? | [`metrics`] |
+//! | who tells Alertmanager, and what? | [`notify`], [`promql`] |
 //! | who may talk to the server? | [`web`] |
 
 pub mod agenda;
@@ -71,9 +72,11 @@ pub mod http;
 pub mod ledger;
 pub mod manifest;
 pub mod metrics;
+pub mod notify;
 pub mod observe;
 pub mod outcome;
 pub mod pg;
+pub mod promql;
 pub mod prune;
 pub mod recorder;
 pub mod restore;

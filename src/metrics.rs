@@ -8,7 +8,9 @@
 mod backup;
 mod families;
 mod limits;
+mod notifications;
 mod proof;
+mod samples;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +22,8 @@ use prometheus::process_collector::ProcessCollector;
 
 use crate::error::FailureKind;
 use crate::status::{History, ServerView, Shared, Snapshot};
-use families::Families;
+use families::{Families, Text};
+pub use samples::samples;
 
 /// The content type of [`Exporter::render`]. Prometheus 3 refuses a scrape without one.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,13 +54,8 @@ impl Exporter {
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let started = Instant::now();
         let now = (self.clock)();
-        let mut out = Families::default();
-        self.shared.read(|snapshot| {
-            process(&mut out, snapshot);
-            for view in &snapshot.servers {
-                server(&mut out, view, now);
-            }
-        });
+        let mut out = Text::default();
+        self.shared.read(|snapshot| all(&mut out, snapshot, now));
         let of_process = self.process.collect();
         let help = "How long it took to gather the metrics of this scrape.";
         out.gauge(
@@ -72,7 +70,16 @@ impl Exporter {
     }
 }
 
-fn process(out: &mut Families, snapshot: &Snapshot) {
+/// What is known at a moment.
+fn all(out: &mut dyn Families, snapshot: &Snapshot, now: DateTime<Utc>) {
+    process(out, snapshot);
+    notifications::sent(out, snapshot);
+    for view in &snapshot.servers {
+        server(out, view, now);
+    }
+}
+
+fn process(out: &mut dyn Families, snapshot: &Snapshot) {
     let version = env!("CARGO_PKG_VERSION");
     let revision = option_env!("PGVIGIL_REVISION").unwrap_or("unknown");
     out.gauge(
@@ -96,7 +103,7 @@ fn process(out: &mut Families, snapshot: &Snapshot) {
     );
 }
 
-fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
+fn server(out: &mut dyn Families, view: &ServerView, now: DateTime<Utc>) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     out.gauge(
         "pgvigil_up",
@@ -122,7 +129,7 @@ fn server(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
 
 /// One series for each reason that can occur, and for any other that did.
 fn failures(
-    out: &mut Families,
+    out: &mut dyn Families,
     metric: &'static str,
     help: &'static str,
     view: &ServerView,

@@ -24,7 +24,7 @@ pub use outlook::Outlook;
 use record::Record;
 pub use trend::{Restored, Taken, Trend};
 pub use verdict::{Level, Verdict, answer, verdict};
-pub use view::{Paused, PerJob, Running, ServerView, Shared, Snapshot};
+pub use view::{Notified, Paused, PerJob, Running, ServerView, Shared, Snapshot};
 
 /// What the disk says about one server.
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,7 @@ use crate::config::{self, ScratchServer, Server};
 use crate::daemon::Runner as _;
 use crate::error::{Failure, FailureKind, Result};
 use crate::forecast;
+use crate::notify;
 use crate::pg::binaries;
 use crate::pg::connect::Target;
 use crate::pg::fence;
@@ -54,6 +55,13 @@ pub(super) async fn run(args: &Args) -> Verb {
         }
         if let Some(path) = config.http.web_config_file {
             items.push(web_configuration(path).await);
+        }
+        if let Some(named) = config.alertmanager {
+            for url in &named.urls {
+                let answers = notify::probe(&named, url).await;
+                let answers = answers.map(|()| format!("{url} answers"));
+                items.push(judged_of("", "alertmanager", answers));
+            }
         }
     }
     for server in context::servers(args)? {

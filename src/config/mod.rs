@@ -5,6 +5,7 @@
 
 pub(crate) mod document;
 pub mod expect;
+mod notify;
 pub mod raw;
 mod resolve;
 pub mod units;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::schedule::Schedule;
 pub use expect::Expect;
+pub use notify::{Alertmanager, Login};
 
 /// Everything `pgvigil` works on.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub http: Http,
     /// Jobs at once, over all servers.
     pub jobs: u32,
+    /// Who is told of alerts by us.
+    pub alertmanager: Option<Alertmanager>,
 }
 
 /// The exporter's settings.

@@ -3,6 +3,7 @@
 //! This module knows keys; `resolve` knows defaults and limits. Scalars stay text until then, so that each is refused in
 //! the same words, with its line and key.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -30,6 +31,42 @@ pub(super) struct Document {
     pub(super) http: Option<Http>,
     #[serde(default)]
     pub(super) limits: Option<Limits>,
+    #[serde(default)]
+    pub(super) notify: Option<Notify>,
+}
+
+/// `notify`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notify {
+    #[serde(default)]
+    pub(super) alertmanager: Option<Alertmanager>,
+}
+
+/// `notify.alertmanager`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alertmanager {
+    #[serde(default)]
+    pub(super) urls: Option<Vec<Text>>,
+    #[serde(default)]
+    pub(super) labels: Option<BTreeMap<String, Text>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) page_url: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) username: Option<Text>,
+    /// Known only to be refused with advice; its value is not kept.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) password: Option<Spanned<IgnoredAny>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) password_file: Option<Text>,
+    /// Known only to be refused with advice; its value is not kept.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) bearer_token: Option<Spanned<IgnoredAny>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) bearer_token_file: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) ca_file: Option<Text>,
 }
 
 /// `limits`.

@@ -1,5 +1,6 @@
 //! From what is typed to what is meant: defaults, limits, and whether the parts fit together.
 
+mod notify;
 mod scalar;
 
 use serde_yaml::Spanned;
@@ -66,6 +67,12 @@ pub(super) fn document(raw: &raw::Document, real: RealPath<'_>) -> Resolved<Conf
         servers,
         http: self::http(&http, raw.http.as_ref().unwrap_or(&raw::Http::default()))?,
         jobs: whole_or(&limits, "jobs", jobs, (1, 64), JOBS)?,
+        alertmanager: raw
+            .notify
+            .as_ref()
+            .and_then(|notify| notify.alertmanager.as_ref())
+            .map(notify::alertmanager)
+            .transpose()?,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::control::{Clerk, Counter, Reload};
@@ -15,10 +16,10 @@ use super::tasks::Tasks;
 use super::{CLOSING, Context, PATIENCE, files, listen, reload, rules, server, watch};
 use crate::config::{self, Config};
 use crate::error::{Failure, Result};
-use crate::http;
 use crate::status::ServerView;
 use crate::status::control::Control;
 use crate::web::Web;
+use crate::{http, notify};
 
 /// All tasks, and what they were started with.
 pub(super) struct Supervisor {
@@ -39,6 +40,8 @@ pub(super) struct Supervisor {
     workers: Tasks,
     /// Closes the port.
     closing: CancellationToken,
+    /// Whom alerts are sent to.
+    notified: Sender<notify::Wanted>,
 }
 
 impl Supervisor {
@@ -52,7 +55,9 @@ impl Supervisor {
         // Wishes that come together are answered one after the other.
         let (wish, wishes) = mpsc::channel(4);
         let counter = Arc::new(Counter::new(context.clone(), wish.clone()));
+        let wanted = config.alertmanager.clone().map(Arc::new);
         let mut supervisor = Self {
+            notified: Sender::new(wanted),
             unread: Unread::new(config.servers.len()),
             context,
             config,
@@ -73,6 +78,16 @@ impl Supervisor {
             CancellationToken::new(),
             reload::watch(supervisor.context.clone(), supervisor.path.clone(), wish),
         );
+        let alerts = notify::run(
+            supervisor.context.shared.clone(),
+            supervisor.notified.subscribe(),
+        );
+        let context = supervisor.context.clone();
+        supervisor
+            .services
+            .spawn("notifications", CancellationToken::new(), async move {
+                context.before_drain(alerts).await.unwrap_or(Ok(()))
+            });
         for note in config::notes(&supervisor.config) {
             tracing::info!("{note}");
         }
@@ -207,6 +222,10 @@ impl Supervisor {
         }
         if config.jobs != self.config.jobs {
             self.context.make_room(config.jobs);
+        }
+        if config.alertmanager != self.config.alertmanager {
+            let wanted = config.alertmanager.clone().map(Arc::new);
+            self.notified.send_replace(wanted);
         }
         for note in config::notes(&config) {
             tracing::info!("{note}");

@@ -27,7 +27,7 @@ const BACKUP_REASONS: [FailureKind; 15] = [
     FailureKind::Io,
 ];
 
-pub(super) fn history(out: &mut Families, view: &ServerView, now: DateTime<Utc>) {
+pub(super) fn history(out: &mut dyn Families, view: &ServerView, now: DateTime<Utc>) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let history = &view.status.backup;
     let age = history.last_success.map_or(f64::INFINITY, |at| {
@@ -98,7 +98,7 @@ pub(super) fn history(out: &mut Families, view: &ServerView, now: DateTime<Utc>)
     );
 }
 
-pub(super) fn plan(out: &mut Families, view: &ServerView) {
+pub(super) fn plan(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let running = view
         .running
@@ -142,7 +142,7 @@ pub(super) fn plan(out: &mut Families, view: &ServerView) {
     );
 }
 
-pub(super) fn pause(out: &mut Families, view: &ServerView) {
+pub(super) fn pause(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let paused = view.paused.as_ref();
     out.gauge(
@@ -177,7 +177,7 @@ pub(super) fn pause(out: &mut Families, view: &ServerView) {
     }
 }
 
-pub(super) fn kept(out: &mut Families, view: &ServerView) {
+pub(super) fn kept(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let status = &view.status;
     out.gauge(

@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Families by name.
-#[derive(Default)]
-pub(super) struct Families(BTreeMap<&'static str, Family>);
+/// Takes samples, whatever it makes of them.
+pub(super) trait Families {
+    /// Takes a sample of one kind.
+    fn add(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        kind: &'static str,
+        labels: &[(&str, &str)],
+        value: f64,
+    );
 
-/// One name's part of the text.
-struct Family {
-    help: &'static str,
-    kind: &'static str,
-    samples: String,
-}
-
-impl Families {
     /// Adds a sample of a value that goes up and down.
-    pub(super) fn gauge(
+    fn gauge(
         &mut self,
         name: &'static str,
         help: &'static str,
@@ -29,7 +29,7 @@ impl Families {
     }
 
     /// Adds a sample of a count that only grows.
-    pub(super) fn counter(
+    fn counter(
         &mut self,
         name: &'static str,
         help: &'static str,
@@ -38,7 +38,20 @@ impl Families {
     ) {
         self.add(name, help, "counter", labels, value);
     }
+}
 
+/// Families by name, as text.
+#[derive(Default)]
+pub(super) struct Text(BTreeMap<&'static str, Family>);
+
+/// One name's part of the text.
+struct Family {
+    help: &'static str,
+    kind: &'static str,
+    samples: String,
+}
+
+impl Text {
     /// The families in the text format 0.0.4, sorted by name.
     pub(super) fn into_text(self) -> String {
         let size = |(name, family): (&&str, &Family)| {
@@ -59,7 +72,9 @@ impl Families {
         }
         text
     }
+}
 
+impl Families for Text {
     fn add(
         &mut self,
         name: &'static str,
@@ -114,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_family_is_written_in_one_piece() {
-        let mut families = Families::default();
+        let mut families = Text::default();
         families.gauge(
             "b",
             "Of b:\\ \"quoted\"\n.",

@@ -4,7 +4,7 @@ use super::families::Families;
 use super::{number, seconds};
 use crate::status::ServerView;
 
-pub(super) fn volume(out: &mut Families, view: &ServerView) {
+pub(super) fn volume(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let space = &view.space;
     out.gauge(
@@ -57,7 +57,7 @@ pub(super) fn volume(out: &mut Families, view: &ServerView) {
     );
 }
 
-pub(super) fn objectives(out: &mut Families, view: &ServerView) {
+pub(super) fn objectives(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let wanted = &view.config.objectives;
     out.gauge(

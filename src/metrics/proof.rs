@@ -39,7 +39,7 @@ const VERIFY_REASONS: [FailureKind; 8] = [
 /// The phase of a drill that is always exported: the measured restore time.
 const RESTORE_PHASE: &str = "restore";
 
-pub(super) fn verify(out: &mut Families, view: &ServerView) {
+pub(super) fn verify(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let history = &view.status.verify;
     let success = seconds(history.last_success);
@@ -109,7 +109,7 @@ fn runs(view: &ServerView, job: Job) -> bool {
     running.is_some_and(|running| running.job == job)
 }
 
-pub(super) fn drill(out: &mut Families, view: &ServerView) {
+pub(super) fn drill(out: &mut dyn Families, view: &ServerView) {
     let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let (history, last) = (&view.status.drill, &view.status.last_drill);
     let success = seconds(history.last_success);

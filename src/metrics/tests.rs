@@ -1,10 +1,12 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::*;
 use crate::ledger::Job;
 use crate::outcome::Progress;
+use crate::promql::Expression;
 use crate::status::tests::{at, config, morning};
-use crate::status::{Running, ServerStatus, Space};
+use crate::status::{Notified, Running, ServerStatus, Space};
 
 fn seven() -> DateTime<Utc> {
     at(7, 0)
@@ -308,4 +310,86 @@ fn a_backup_that_someone_else_writes_is_in_progress() {
             at(2, 1).timestamp()
         ),
     );
+}
+
+#[test]
+fn what_became_of_notifications_is_told() {
+    let shared = shared(&["a"]);
+    assert!(!render(&shared).contains("pgvigil_notifications"));
+    shared.write(|snapshot| {
+        snapshot.notified = vec![
+            Notified {
+                alertmanager: "http://one:9093".to_owned(),
+                sent: 3,
+                failed: 1,
+                last_success: Some(at(2, 0)),
+            },
+            Notified {
+                alertmanager: "http://two:9093".to_owned(),
+                ..Notified::default()
+            },
+        ];
+    });
+    let text = render(&shared);
+    for (name, one, two) in [
+        ("sent_total", "3", "0"),
+        ("failed_total", "1", "0"),
+        ("last_success_timestamp_seconds", "1780279200", "0"),
+    ] {
+        let of = |which: &str| {
+            format!("pgvigil_notifications_{name}{{alertmanager=\"http://{which}:9093\"}}")
+        };
+        has(&text, &format!("{} {one}", of("one")));
+        has(&text, &format!("{} {two}", of("two")));
+    }
+}
+
+/// Whoever evaluates rules here sees what Prometheus reads, and the labels that it would add.
+#[test]
+fn samples_are_those_of_the_text() {
+    let shared = shared(&["a", "b"]);
+    shared.update_nth(1, |view| {
+        view.up = true;
+        view.space.size_bytes = 7;
+    });
+    let text = render(&shared);
+    let (lines, names): (Vec<_>, BTreeSet<String>) = text
+        .lines()
+        .filter(|line| line.starts_with("pgvigil_") && !line.starts_with("pgvigil_scrape"))
+        .map(|line| {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            (line.to_owned(), name.to_owned())
+        })
+        .unzip();
+    let labels = BTreeMap::from([("zone".to_owned(), "z1".to_owned())]);
+    let samples = shared.read(|snapshot| samples(snapshot, seven(), &names, &labels));
+    let mut found = Vec::new();
+    for name in &names {
+        let selector = Expression::parse(name).expect(name);
+        for sample in selector.evaluate(&samples, 0.0).expect(name) {
+            assert_eq!(sample.labels.get("zone"), "z1");
+            let own = sample.labels.iter().filter(|(name, _)| *name != "zone");
+            let mut own: Vec<_> = own.map(|(n, v)| format!("{n}=\"{v}\"")).collect();
+            // The text has the server first, and the version of the program.
+            own.sort_by_key(|label| {
+                !label.starts_with("server=") && !label.starts_with("version=")
+            });
+            let braces = if own.is_empty() {
+                String::new()
+            } else {
+                format!("{{{}}}", own.join(","))
+            };
+            found.push(format!("{name}{braces} {}", sample.value));
+        }
+    }
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(found), sorted(lines));
+    let few = BTreeSet::from(["pgvigil_up".to_owned()]);
+    let few = shared.read(|snapshot| super::samples(snapshot, seven(), &few, &labels));
+    let selected = |name| Expression::parse(name).expect(name).evaluate(&few, 0.0);
+    assert_eq!(selected("pgvigil_up").map(|all| all.len()), Ok(2));
+    assert_eq!(selected("pgvigil_volume_size_bytes"), Ok(Vec::new()));
 }

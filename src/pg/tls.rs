@@ -60,23 +60,30 @@ fn verifier(
 }
 
 fn webpki(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
-    let failed = |cause: crate::error::Cause| {
-        Failure::new(
-            FailureKind::Config,
-            format!("read certificates to trust from {}", path.display()),
-        )
-        .because(cause)
-        .remedy("name a readable PEM file in sslrootcert")
-    };
+    let key = "sslrootcert";
+    let store = Arc::new(authorities(path, key)?);
+    WebPkiServerVerifier::builder_with_provider(store, Arc::clone(provider))
+        .build()
+        .map_err(|error| untrusted(path, key, error.into()))
+}
+
+/// The authorities in a PEM file; `key` is what names it in the configuration.
+pub fn authorities(path: &Path, key: &str) -> Result<RootCertStore> {
+    let failed = |cause| untrusted(path, key, cause);
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.into()))? {
         store
             .add(certificate.map_err(|error| failed(error.into()))?)
             .map_err(|error| failed(error.into()))?;
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-        .build()
-        .map_err(|error| failed(error.into()))
+    Ok(store)
+}
+
+fn untrusted(path: &Path, key: &str, cause: crate::error::Cause) -> Failure {
+    let what = format!("read certificates to trust from {}", path.display());
+    Failure::new(FailureKind::Config, what)
+        .because(cause)
+        .remedy(format!("name a readable PEM file in {key}"))
 }
 
 #[derive(Debug)]

@@ -97,6 +97,23 @@ pub struct Snapshot {
     pub draining: bool,
     /// The servers, in the order of the configuration.
     pub servers: Vec<ServerView>,
+    /// How it goes with each Alertmanager that we are to send alerts to, in the order of the configuration.
+    pub notified: Vec<Notified>,
+    /// Why alerts do not arrive where we are to send them; no secret is in it.
+    pub notify_problem: Option<String>,
+}
+
+/// How it goes with one Alertmanager.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// Its address.
+    pub alertmanager: String,
+    /// Alerts that it took, each time they were sent.
+    pub sent: u64,
+    /// Alerts that it did not take.
+    pub failed: u64,
+    /// When it last took some.
+    pub last_success: Option<DateTime<Utc>>,
 }
 
 /// The snapshot that the daemon writes and the reports read. Clones share it.
@@ -170,6 +187,8 @@ impl Shared {
                 loaded: false,
                 draining: false,
                 servers,
+                notified: Vec::new(),
+                notify_problem: None,
             }),
             version: AtomicU64::new(0),
         }))

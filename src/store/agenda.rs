@@ -21,6 +21,9 @@ pub const FILE_NAME: &str = "schedule.json";
 /// The pause's.
 pub const PAUSE_FILE_NAME: &str = "pause.json";
 
+/// What to do about one of these files that is broken.
+const ANEW: &str = "remove it: due times are then counted from the next start";
+
 /// Largest file that is read; an agenda has a few KiB.
 const SIZE_LIMIT: u64 = 1 << 20;
 
@@ -47,7 +50,7 @@ impl KeptPause {
 
 /// Reads the agenda; `None` where there is none yet.
 pub fn read(directory: &Path) -> Result<Option<Agenda>> {
-    let agenda: Option<Agenda> = read_json(directory, FILE_NAME)?;
+    let agenda: Option<Agenda> = read_json(directory, FILE_NAME, ANEW)?;
     match agenda {
         Some(agenda) if agenda.format_version != FORMAT_VERSION => {
             let what = format!(
@@ -69,7 +72,7 @@ pub fn write(directory: &Path, agenda: &Agenda, _lock: &Lock) -> Result<()> {
 
 /// Reads the last pause that somebody asked for.
 pub fn read_pause(directory: &Path) -> Result<Option<KeptPause>> {
-    read_json(directory, PAUSE_FILE_NAME)
+    read_json(directory, PAUSE_FILE_NAME, ANEW)
 }
 
 /// Writes a pause in the place of the last one.
@@ -77,7 +80,12 @@ pub fn write_pause(directory: &Path, pause: &KeptPause) -> Result<()> {
     write_json(directory, PAUSE_FILE_NAME, pause)
 }
 
-fn read_json<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>> {
+/// Reads a small file; `remedy` is what to do about one that is broken.
+pub(super) fn read_json<T: DeserializeOwned>(
+    directory: &Path,
+    name: &str,
+    remedy: &str,
+) -> Result<Option<T>> {
     let path = directory.join(name);
     let what = || format!("read {}", path.display());
     let file = match std::fs::File::open(&path) {
@@ -92,11 +100,12 @@ fn read_json<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option
     serde_json::from_slice(&text).map(Some).map_err(|error| {
         Failure::new(FailureKind::Io, what())
             .because(error)
-            .remedy("remove it: due times are then counted from the next start")
+            .remedy(remedy)
     })
 }
 
-fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
+/// Writes a small file whole.
+pub(super) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
     let what = || format!("write {}", directory.join(name).display());
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::new(FailureKind::Io, what()).because(error))?;

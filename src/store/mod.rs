@@ -2,10 +2,11 @@
 //!
 //! [`publish`] is the only place that makes backups appear, [`remove`] the only one that makes them disappear, [`found`]
 //! keeps manifests beside those of others, [`lock`] keeps two writers apart, [`ledger`] appends, reads and checks the
-//! record, [`agenda`] remembers what was due, [`reports`] keeps what drills say, [`record`] writes the small files of all of
+//! record, [`agenda`] remembers what was due, [`alerts`] which alerts hold, [`reports`] keeps what drills say, [`record`] writes the small files of all of
 //! them, [`space`] says how much room there is. This module names, lists and finds.
 
 pub mod agenda;
+pub mod alerts;
 pub mod found;
 pub mod ledger;
 pub mod lock;

@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 5] = [
         "ledger",
         "manifest",
         "outcome",
+        "promql",
         "retention",
         "schedule",
         "sql",
@@ -24,7 +25,7 @@ const LAYERS: [&[&str]; 5] = [
     &["archive", "pg", "store"],
     &[
         "backup", "drill", "observe", "prune", "recorder", "restore", "verify", "http", "metrics",
-        "status", "web",
+        "notify", "status", "web",
     ],
     &["daemon"],
     &["cli"],
@@ -65,6 +66,8 @@ const INSIDE: &[(&str, &str)] = &[
     ("http", "status"),
     ("http", "web"),
     ("metrics", "status"),
+    ("notify", "metrics"),
+    ("notify", "status"),
 ];
 
 #[test]

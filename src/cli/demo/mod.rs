@@ -193,6 +193,7 @@ async fn serve(server: Server, listen: SocketAddr) -> Verb {
             token_file: None,
         },
         jobs: 1,
+        alertmanager: None,
     };
     let say = |address: SocketAddr| {
         let text = format!(

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{PasswordSource, SslMode, notes};
+use crate::config::{Alertmanager, Login, PasswordSource, SslMode, notes};
 use crate::error::FailureKind;
 
 /// The example of the README, whole.
@@ -113,6 +113,46 @@ http: { listen: '[::1]:0' }
     let notes = notes(&config);
     assert_eq!(notes.len(), 1);
     assert!(notes[0].contains("backup.jobs 4"), "{notes:?}");
+}
+
+#[test]
+fn alertmanagers_are_read() {
+    let notify = |notify: &str| {
+        let text = format!("servers: [{{ name: a, directory: /b }}]\n{notify}");
+        parsed(&text).alertmanager
+    };
+    for nobody in ["", "notify: {}", "notify:", "notify: { alertmanager: }"] {
+        assert_eq!(notify(nobody), None, "{nobody}");
+    }
+    let full = notify(
+        "notify:
+  alertmanager:
+    urls: ['http://alertmanager-0:9093', 'https://[::1]/a/prefix/']
+    labels: { cluster: prod, Team_1: '007' }
+    page_url: https://pgvigil.example.org/
+    username: me
+    password_file: /etc/password
+    ca_file: /etc/ca.pem
+",
+    );
+    let wanted = Alertmanager {
+        urls: vec![
+            "http://alertmanager-0:9093".to_owned(),
+            "https://[::1]/a/prefix".to_owned(),
+        ],
+        labels: [("cluster", "prod"), ("Team_1", "007")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        page_url: Some("https://pgvigil.example.org/".to_owned()),
+        login: Login::Password("me".to_owned(), "/etc/password".into()),
+        ca_file: Some("/etc/ca.pem".into()),
+    };
+    assert_eq!(full, Some(wanted));
+    let token = notify("notify: { alertmanager: { urls: ['http://a'], bearer_token_file: /t } }");
+    assert_eq!(
+        token.map(|wanted| wanted.login),
+        Some(Login::Token("/t".into()))
+    );
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) const IN_SERVER: [(&str, &str, &str, &str); 69] = [
 
 /// A whole file; where, what, and what to do.
 #[rustfmt::skip]
-pub(super) const FILES: [(&str, &str, &str, &str); 25] = [
+pub(super) const FILES: [(&str, &str, &str, &str); 47] = [
     ("", "line 1, servers", "missing", "name at least one"),
     ("# nothing\n# yet\n", "line 1, servers", "missing", "name at least one"),
     ("servers:\n", "line 1, servers", "missing", "name at least one"),
@@ -116,4 +116,27 @@ pub(super) const FILES: [(&str, &str, &str, &str); 25] = [
     ("servers: [{ name: a, directory: /b/../c }]\n", "line 1, servers[0].directory", "not an absolute path", "leave .. out"),
     ("servers: [{ name: a b, directory: /b }]\n", "line 1, servers[0].name", "not a server name", "use 1 to 63"),
     ("servers: [{ directory: /b }]\n", "line 1, servers[0].name", "missing", ""),
+    // Whom alerts are sent to.
+    ("servers: [{ name: a, directory: /b }]\nnotify: { mail: x }\n", "line 2, notify", "unknown field `mail`", KEYS),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: 'http://a:9093' }\n", "line 2, notify.alertmanager", "expected keys with values", KEYS_WANTED),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { url: 'http://a:9093' } }\n", "line 2, notify.alertmanager", "unknown field `url`", KEYS),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: {} }\n", "line 1, notify.alertmanager.urls", "missing", "name at least one Alertmanager"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: 'http://a:9093' } }\n", "line 2, notify.alertmanager.urls", "expected a list", "with - on lines below"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['a:9093'] } }\n", "line 2, notify.alertmanager.urls[0]", "not an address", "http://alertmanager:9093"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['ftp://a'] } }\n", "line 2, notify.alertmanager.urls[0]", "not an address", "http://alertmanager:9093"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a:99999'] } }\n", "line 2, notify.alertmanager.urls[0]", "not an address", "http://alertmanager:9093"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a', 'http://a/'] } }\n", "line 2, notify.alertmanager.urls[1]", "it is there twice", "keep one of them"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a?x=hunter2'] } }\n", "line 2, notify.alertmanager.urls[0]", "more than an address", "http://alertmanager:9093"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://u:hunter2@a'] } }\n", "line 2, notify.alertmanager.urls[0]", "does not belong into an address", "password_file"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], page_url: here } }\n", "line 2, notify.alertmanager.page_url", "not an address", "https://alerts.example.org"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], labels: [x] } }\n", "line 2, notify.alertmanager.labels", "expected keys with values", KEYS_WANTED),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], labels: { a-b: x } } }\n", "line 2, notify.alertmanager.labels.a-b", "not the name of a label", "letters, digits and _"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], labels: { severity: x } } }\n", "line 2, notify.alertmanager.labels.severity", "pgvigil itself sets this label", "choose another"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], labels: { a: ' ' } } }\n", "line 2, notify.alertmanager.labels.a", "empty", "leave the key out"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], password: hunter2 } }\n", "line 2, notify.alertmanager.password", "secrets do not belong", "password_file"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], bearer_token: hunter2 } }\n", "line 2, notify.alertmanager.bearer_token", "secrets do not belong", "bearer_token_file"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], username: u } }\n", "line 2, notify.alertmanager.username", "there is no password_file", "the file that holds"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], password_file: /p } }\n", "line 2, notify.alertmanager.password_file", "there is no username", "name the user"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], username: u, password_file: /p, bearer_token_file: /t } }\n", "line 2, notify.alertmanager.bearer_token_file", "a username or a password_file too", "keep one"),
+    ("servers: [{ name: a, directory: /b }]\nnotify: { alertmanager: { urls: ['http://a'], ca_file: ca.pem } }\n", "line 2, notify.alertmanager.ca_file", "not an absolute path", "begin with /"),
 ];
