@@ -24,6 +24,7 @@ mod http_load;
 mod layers;
 mod lock_waits;
 mod logs;
+mod notify;
 mod objects;
 mod observe;
 mod page;
