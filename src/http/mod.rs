@@ -186,10 +186,11 @@ impl Inner {
 
     async fn page(&self, query: Option<&str>, wanted: Encoding) -> Answer {
         let wish = page::Wish::read(query.unwrap_or_default());
+        let web_problem = self.web.problem();
         let render = || {
             let html = self
                 .shared
-                .read(|snapshot| page::render(snapshot, &wish, self.now()));
+                .read(|snapshot| page::render(self.sight(snapshot, web_problem.as_deref()), &wish));
             Some(html.into_bytes())
         };
         // What nobody chose is what most see.
@@ -204,11 +205,12 @@ impl Inner {
 
     async fn server(&self, name: &str, query: Option<&str>, wanted: Encoding) -> Answer {
         let wish = page::Wish::read(query.unwrap_or_default());
+        let web_problem = self.web.problem();
         let mut is_known = true;
         let render = || {
-            let html = self
-                .shared
-                .read(|snapshot| page::render_server(snapshot, name, &wish, self.now()));
+            let html = self.shared.read(|snapshot| {
+                page::render_server(self.sight(snapshot, web_problem.as_deref()), name, &wish)
+            });
             is_known = html.is_some();
             // Nothing is made of what is not there.
             html.map(String::into_bytes)
@@ -218,6 +220,14 @@ impl Inner {
             secured(rendered(bytes, HTML, wanted))
         } else {
             text(StatusCode::NOT_FOUND, "there is no server of this name\n")
+        }
+    }
+
+    fn sight<'a>(&self, snapshot: &'a Snapshot, web_problem: Option<&'a str>) -> page::Sight<'a> {
+        page::Sight {
+            snapshot,
+            web_problem,
+            now: self.now(),
         }
     }
 

@@ -80,6 +80,15 @@ fn backup_path(server: &str, file_name: &str) -> String {
     format!("{}/backups/{file_name}", server_path(server))
 }
 
+/// What pages are made from.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    /// Why the file with passwords and certificates is not in force as it is now.
+    pub(super) web_problem: Option<&'a str>,
+    pub(super) now: DateTime<Utc>,
+}
+
 /// What is around a page's content.
 struct Frame<'a> {
     title: &'a str,
@@ -143,13 +152,24 @@ impl Frame<'_> {
 }
 
 /// What concerns the process and not one server.
-fn service(snapshot: &Snapshot) -> Markup {
+fn service(sight: Sight<'_>) -> Markup {
+    let Sight {
+        snapshot,
+        web_problem,
+        ..
+    } = sight;
     html! {
         @if snapshot.draining {
             p.verdict.note.doubtful role="status" { "pgvigil is shutting down." }
         }
         @if let Some(error) = &snapshot.configuration_error {
             p.verdict.note.doubtful role="status" { "The configuration was not read again, the one before is in force: " (error) }
+        }
+        @if let Some(problem) = &snapshot.notify_problem {
+            p.verdict.note.doubtful role="status" { "Alerts do not reach Alertmanager: " (problem) }
+        }
+        @if let Some(problem) = web_problem {
+            p.verdict.note.doubtful role="status" { "The web configuration was not read again, the one before is in force: " (problem) }
         }
         @if !snapshot.loaded {
             p.verdict.note.doubtful role="status" { "Reading the backup directories." }

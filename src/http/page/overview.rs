@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::wish::{Show, Sort, Wish};
-use super::{Frame, chip, class, moment, server, server_path, service};
+use super::{Frame, Sight, chip, class, moment, server, server_path, service};
 use crate::config::units::{format_age, format_bytes, format_duration, format_seconds};
 use crate::ledger::JobResult;
-use crate::status::{Level, ServerView, Snapshot, Verdict, answer};
+use crate::status::{Level, ServerView, Verdict, answer};
 
 /// A server's line.
 struct Line<'a> {
@@ -17,10 +17,11 @@ struct Line<'a> {
     answer: Verdict,
 }
 
-/// The page at `now`.
-pub(in crate::http) fn render(snapshot: &Snapshot, wish: &Wish, now: DateTime<Utc>) -> String {
+/// The page.
+pub(in crate::http) fn render(sight: Sight<'_>, wish: &Wish) -> String {
+    let Sight { snapshot, now, .. } = sight;
     if let (true, [only]) = (snapshot.loaded, snapshot.servers.as_slice()) {
-        return server::page(snapshot, only, wish, now);
+        return server::page(sight, only, wish);
     }
     let mut lines: Vec<Line<'_>> = if snapshot.loaded {
         let views = snapshot.servers.iter();
@@ -59,7 +60,7 @@ pub(in crate::http) fn render(snapshot: &Snapshot, wish: &Wish, now: DateTime<Ut
     };
     let body = html! {
         h1 { "Could I restore now?" }
-        (service(snapshot))
+        (service(sight))
         @if snapshot.loaded {
             (summary(counts, worst))
             (choice(wish))

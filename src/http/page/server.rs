@@ -5,40 +5,31 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::{Frame, Wish, backup_path, chip, class, moment, service, trends};
+use super::{Frame, Sight, Wish, backup_path, chip, class, moment, service, trends};
 use crate::config::units::{
     format_age, format_bytes, format_count, format_duration, format_seconds,
 };
 use crate::ledger::{Job, JobResult};
-use crate::status::{History, KeptBackup, Running, ServerView, Snapshot, answer};
+use crate::status::{History, KeptBackup, Running, ServerView, answer};
 
 /// Backups listed unless someone asks for all.
 const LISTED: usize = 30;
 
 /// The page of the server of that name; `None` where there is none.
-pub(in crate::http) fn render(
-    snapshot: &Snapshot,
-    name: &str,
-    wish: &Wish,
-    now: DateTime<Utc>,
-) -> Option<String> {
-    let mut servers = snapshot.servers.iter();
+pub(in crate::http) fn render(sight: Sight<'_>, name: &str, wish: &Wish) -> Option<String> {
+    let mut servers = sight.snapshot.servers.iter();
     let view = servers.find(|view| view.config.name == name)?;
-    Some(page(snapshot, view, wish, now))
+    Some(page(sight, view, wish))
 }
 
-pub(super) fn page(
-    snapshot: &Snapshot,
-    view: &ServerView,
-    wish: &Wish,
-    now: DateTime<Utc>,
-) -> String {
+pub(super) fn page(sight: Sight<'_>, view: &ServerView, wish: &Wish) -> String {
+    let Sight { snapshot, now, .. } = sight;
     let answer = answer(view, now);
     let name = &view.config.name;
     let body = html! {
         @if snapshot.servers.len() > 1 { nav aria-label="Up" { a href="/" { "All " (snapshot.servers.len()) " servers" } } }
         h1 { (name) }
-        (service(snapshot))
+        (service(sight))
         @if snapshot.loaded {
             p class={ "verdict " (class(answer.level)) } { "Could I restore now?" strong { (answer.sentence) } (best(view, now)) }
             @for error in view.unreadable.iter().chain(&view.observe_trouble) { p.verdict.note.bad role="status" { (error) } }

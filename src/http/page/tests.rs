@@ -24,8 +24,16 @@ fn shared(names: &[&str]) -> Shared {
     shared
 }
 
+fn sight(snapshot: &Snapshot) -> Sight<'_> {
+    Sight {
+        snapshot,
+        web_problem: Some("line 2: no <such> key"),
+        now: at(7, 0),
+    }
+}
+
 fn page(shared: &Shared, query: &str) -> String {
-    shared.read(|snapshot| render(snapshot, &Wish::read(query), at(7, 0)))
+    shared.read(|snapshot| render(sight(snapshot), &Wish::read(query)))
 }
 
 #[track_caller]
@@ -68,8 +76,10 @@ fn one_server_is_the_page_itself_and_everything_is_escaped() {
         .push(entry(Job::Backup, JobResult::Error, at(6, 30), None));
     loaded.backups[0].file_name = "new<script>".to_owned();
     loaded.backups[0].databases[0].name = "<b>\"db'".to_owned();
-    shared
-        .write(|snapshot| snapshot.configuration_error = Some("line 3: no <such> key".to_owned()));
+    shared.write(|snapshot| {
+        snapshot.configuration_error = Some("line 3: no <such> key".to_owned());
+        snapshot.notify_problem = Some("<refused>".to_owned());
+    });
     shared.update_nth(0, |view| {
         view.status = ServerStatus::new(&loaded);
         view.queued = vec![Job::Drill];
@@ -96,6 +106,8 @@ fn one_server_is_the_page_itself_and_everything_is_escaped() {
             "href=\"/metrics\"",
             "href=\"/api/v1/status\"",
             "line 3: no &lt;such&gt; key",
+            "line 2: no &lt;such&gt; key",
+            "Alerts do not reach Alertmanager: &lt;refused&gt;",
             "&lt;upgrade&gt;",
             "in 2h",
             "2026-06-01 09:00:00 UTC",
@@ -186,9 +198,8 @@ fn a_good_answer_is_doubtful_where_the_directory_cannot_be_read() {
 #[test]
 fn a_server_of_any_name_has_its_page() {
     let shared = shared(&["a.b-c", "other"]);
-    let of = |name: &str| {
-        shared.read(|snapshot| render_server(snapshot, name, &Wish::default(), at(7, 0)))
-    };
+    let of =
+        |name: &str| shared.read(|snapshot| render_server(sight(snapshot), name, &Wish::default()));
     says(
         &of("a.b-c").expect("a page"),
         &[
