@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak screenshots lint rules mutants contact-sheet bench bench-scrape
+.PHONY: help demo test soak screenshots end-to-end lint rules mutants contact-sheet bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -30,6 +30,11 @@ soak: ## Half an hour of everything that goes wrong with the sidecar; PGVIGIL_SO
 screenshots: ## Take pictures of the status page, light, dark and on a phone, into deploy/screenshots
 	@.ci/install test
 	PGVIGIL_SCREENSHOTS="$(CURDIR)/deploy/screenshots" cargo test --locked --test it -- --nocapture browser
+
+# `make test` has it with minutes made seconds.
+end-to-end: ## Six faults, from PostgreSQL to the text that a person reads, with the rules as they are; takes 50 minutes
+	@.ci/install test
+	PGVIGIL_END_TO_END=full cargo test --locked --test it -- --nocapture six_faults
 
 lint: ## Check the format and the lints
 	cargo fmt --check

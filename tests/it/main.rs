@@ -17,6 +17,7 @@ mod dashboards;
 mod drill_on_server;
 mod drill_proof;
 mod drill_scope;
+mod end_to_end;
 mod extract;
 mod fence;
 mod http;

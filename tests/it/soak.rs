@@ -6,19 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::place::{Place, executable, leashed};
-use crate::support::program::{Pgvigil, all_gone};
+use crate::support::place::Place;
+use crate::support::program::all_gone;
 use crate::support::random::Random;
 use crate::support::server::Server;
 use crate::support::sidecar::Sidecar;
-use crate::support::{are_root, programs, wait_until};
+use crate::support::volume::Volume;
+use crate::support::{programs, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,12 +31,6 @@ const KEPT: usize = 10;
 
 /// How much a process may grow in its second half: what allocators keep, no more.
 const GROWTH_KIB: u64 = 12 << 10;
-
-/// A tmpfs that only its holder and those who enter it see, so that nothing stays mounted however the test ends.
-struct Volume {
-    holder: Child,
-    at: PathBuf,
-}
 
 /// What a process holds while nothing runs.
 #[derive(Clone, Copy, Debug)]
@@ -60,68 +53,6 @@ struct Soak {
     accepted: BTreeMap<(String, String), usize>,
 }
 
-impl Volume {
-    fn mount(place: &Place) -> Self {
-        let at = place.backups();
-        let shell = format!(
-            "mount -t tmpfs -o size={VOLUME},mode=700 none '{}' && exec sleep 86400",
-            at.display()
-        );
-        let mut command = leashed(&executable());
-        command.args(["--", "unshare", "--mount"]);
-        if !are_root() {
-            command.arg("--map-root-user");
-        }
-        let holder = command.args(["sh", "-c", &shell]).spawn().unwrap();
-        let volume = Self { holder, at };
-        wait_until("the volume is mounted", 10 * SECOND, || {
-            volume.sleeper().is_some()
-        });
-        for server in SERVERS {
-            fs::create_dir(volume.path().join(server)).unwrap();
-        }
-        volume
-    }
-
-    /// The process whose view holds the volume: the warden's child, once it has mounted it.
-    fn sleeper(&self) -> Option<u32> {
-        let warden = self.holder.id();
-        let children = format!("/proc/{warden}/task/{warden}/children");
-        let child = fs::read_to_string(children).ok()?;
-        let pid = child.split_whitespace().next()?.parse().ok()?;
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        (name.trim() == "sleep").then_some(pid)
-    }
-
-    /// The volume as we see it from outside.
-    fn path(&self) -> PathBuf {
-        let pid = self.sleeper().expect("its holder");
-        Path::new("/proc")
-            .join(pid.to_string())
-            .join("root")
-            .join(self.at.strip_prefix("/").unwrap())
-    }
-
-    /// A command that runs where the volume is mounted.
-    fn inside(&self, place: &Place) -> Pgvigil {
-        let pid = self.sleeper().expect("its holder").to_string();
-        let command = Pgvigil::by("nsenter", place).args(["--target", &pid, "--mount"]);
-        let command = if are_root() {
-            command
-        } else {
-            command.args(["--user", "--preserve-credentials"])
-        };
-        command.args([executable()])
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        self.holder.wait().unwrap();
-    }
-}
-
 impl Soak {
     fn new() -> Self {
         let place = Place::new();
@@ -132,7 +63,10 @@ impl Soak {
         );
         server.psql("postgres", "create role vigil superuser login");
         server.admit("local all vigil scram-sha-256\nlocal all all trust\n");
-        let volume = Volume::mount(&place);
+        let volume = Volume::mount(&place.backups(), VOLUME);
+        for server in SERVERS {
+            fs::create_dir(volume.path().join(server)).unwrap();
+        }
         fs::write(place.join("token"), "soak\n").unwrap();
         let mut soak = Self {
             place,
@@ -213,21 +147,12 @@ impl Soak {
 
     /// Fills the volume, lets backups meet that, and frees it again.
     fn fill(&mut self) {
-        let file = self.volume.path().join("filler");
-        let mut size = 1 << 20;
-        let mut filler = fs::File::create(&file).unwrap();
-        while size > 0 {
-            use std::io::Write as _;
-            if filler.write_all(&vec![1; size]).is_err() {
-                size /= 4;
-            }
-        }
+        let filler = self.volume.fill();
         for server in SERVERS {
             self.ask(server, "backup");
         }
         self.settle();
-        drop(filler);
-        fs::remove_file(file).unwrap();
+        fs::remove_file(filler).unwrap();
     }
 
     /// Asks for a job; false where the same waits already.

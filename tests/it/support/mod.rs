@@ -11,6 +11,7 @@ pub(crate) mod random;
 pub(crate) mod sample;
 pub(crate) mod server;
 pub(crate) mod sidecar;
+pub(crate) mod volume;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
