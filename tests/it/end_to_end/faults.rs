@@ -75,8 +75,9 @@ pub(super) const ALL: [Fault; 6] = [
             let damaged = site.newest("corrupt");
             assert_eq!(site.job("corrupt", "backup"), "passed");
             let manifest = format!("{}.manifest.json", damaged.display());
-            fs::remove_file(damaged).unwrap();
+            // In this order: one without its archive is removed by pgvigil itself.
             fs::remove_file(manifest).unwrap();
+            fs::remove_file(damaged).unwrap();
             assert_eq!(site.job("corrupt", "verify"), "passed");
         },
     },

@@ -62,11 +62,15 @@ impl Site {
         let server = Server::start(&programs::system());
         server.psql("postgres", "create role backup superuser login");
         server.psql("postgres", "create database shop");
-        for table in ["orders", "customers"] {
-            let sql =
-                format!("create table {table} as select g as id from generate_series(1, 500) g");
-            server.psql("shop", &sql);
-        }
+        // So much that an emptied table does not make the dump a small one.
+        server.psql(
+            "shop",
+            "create table customers as select md5(g::text) as name from generate_series(1, 3000) g",
+        );
+        server.psql(
+            "shop",
+            "create table orders as select g as id from generate_series(1, 500) g",
+        );
         let at = place.join("volume");
         fs::create_dir(&at).unwrap();
         let mut site = Self {
