@@ -1,17 +1,22 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak screenshots end-to-end lint rules mutants contact-sheet bench bench-scrape
+.PHONY: help demo test soak screenshots end-to-end demo-alerts lint rules mutants contact-sheet bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Back up, verify and drill a throwaway server with a difficult sample; ARGS="..." goes to `pgvigil demo`
+demo: ## Back up, verify and drill a throwaway server, then serve its page until Ctrl-C; ARGS="..." goes to `pgvigil demo`
 	@.ci/install demo
 	cargo build --release --locked
 	"$(TARGET_DIR)/release/pgvigil" demo $(ARGS)
+
+demo-alerts: ## The same with Prometheus and Alertmanager; damages a backup, and shows who is told what; ARGS=--once ends by itself
+	@.ci/install demo-alerts
+	cargo build --release --locked
+	PGVIGIL="$(TARGET_DIR)/release/pgvigil" rules/demo $(ARGS)
 
 # Every test program runs, whatever the one before it said, so that the sum is that of all. cargo's status is this target's.
 test: ## Run all tests; ARGS="..." goes to `cargo test`

@@ -222,14 +222,14 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: LedgerCommand,
     },
-    /// Show all of it with a sample server: backup, verify, drill, exporter.
+    /// Show all of it with a sample server: backup, verify, drill, then the service with its page until Ctrl-C.
     Demo {
-        /// End after the drill instead of serving metrics.
+        /// End after the drill instead of serving.
         #[arg(long)]
         once: bool,
-        /// Where the exporter listens.
-        #[arg(long, default_value = "127.0.0.1:9959", value_name = "ADDRESS")]
-        listen: std::net::SocketAddr,
+        /// Where it serves [default: 127.0.0.1:9959, or another port where that one is taken]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<std::net::SocketAddr>,
     },
     /// Watches one program; started by pgvigil itself.
     #[command(hide = true)]

@@ -14,6 +14,7 @@ mod browser;
 mod cli;
 mod crash;
 mod dashboards;
+mod demo;
 mod drill_on_server;
 mod drill_proof;
 mod drill_scope;

@@ -1,22 +1,20 @@
 //! `pgvigil demo`: all of it, on a sample server of our own.
 //!
 //! A throwaway PostgreSQL with the sample in `*.sql`, then backup, verify and drill as anyone would run them, then the
-//! exporter. Nothing is left afterwards but what `--directory` was asked to keep.
+//! service, as `pgvigil serve` is. Nothing is left afterwards but what `--directory` was asked to keep.
 
 mod sample;
+mod service;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::args::Args;
-use super::serve::Jobs;
 use super::{Verb, context, drill, render, terminal};
-use crate::config::{Config, Connection, Http, Server, SslMode};
-use crate::daemon::{self, Stop};
+use crate::config::{Connection, Server, SslMode};
 use crate::drill::Report;
-use crate::error::{Failure, FailureKind, Result};
+use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::outcome::Progress;
 use crate::pg::binaries;
@@ -30,7 +28,7 @@ const SERVER: &str = "demo";
 /// The sample server ends by itself after this long: nobody runs a demo for longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) async fn run(args: &Args, once: bool, listen: SocketAddr) -> Verb {
+pub(super) async fn run(args: &Args, once: bool, listen: Option<SocketAddr>) -> Verb {
     for done in scratch::sweep() {
         tracing::info!("{done}");
     }
@@ -42,7 +40,7 @@ pub(super) async fn run(args: &Args, once: bool, listen: SocketAddr) -> Verb {
 }
 
 /// The demo on its running server. Backups go where `--directory` says, or away with the server.
-async fn on(source: &Scratch, args: &Args, once: bool, listen: SocketAddr) -> Verb {
+async fn on(source: &Scratch, args: &Args, once: bool, listen: Option<SocketAddr>) -> Verb {
     let directory = match &args.directory {
         Some(directory) => directory.clone(),
         None => source.private_directory("backups")?,
@@ -52,7 +50,8 @@ async fn on(source: &Scratch, args: &Args, once: bool, listen: SocketAddr) -> Ve
     if once {
         Ok(())
     } else {
-        serve(server, listen).await
+        let secrets = source.private_directory("secrets")?;
+        service::run(server, listen, &secrets, args.directory.is_some()).await
     }
 }
 
@@ -180,38 +179,4 @@ fn summary(manifest: &Manifest, report: &Report) -> String {
         report.mismatches.len(),
         render::seconds(report.restore_seconds),
     )
-}
-
-/// The exporter, until Ctrl-C.
-async fn serve(server: Server, listen: SocketAddr) -> Verb {
-    let directory = server.directory.display().to_string();
-    let config = Config {
-        servers: vec![server],
-        http: Http {
-            listen,
-            web_config_file: None,
-            token_file: None,
-        },
-        jobs: 1,
-        alertmanager: None,
-    };
-    let say = |address: SocketAddr| {
-        let text = format!(
-            "\nexporter: http://{address}/metrics\n    page: http://{address}/\n backups: {directory}\nCtrl-C ends it and removes the sample\n"
-        );
-        // The address is in the log too.
-        let _ = terminal::print(&text);
-    };
-    daemon::serve(
-        config,
-        None,
-        Arc::new(Jobs::default()),
-        Stop::on_signals()?,
-        say,
-    )
-    .await
-    .map_err(|error: Failure| match error.kind() {
-        FailureKind::Io => error.remedy("choose another address with --listen").into(),
-        _ => error.into(),
-    })
 }

@@ -43,6 +43,15 @@ impl Form {
         }
     }
 
+    /// How often Prometheus repeats an alert to Alertmanager, which holds on to it four times as long. What is sent in the
+    /// first seconds, before Alertmanager was found, is lost until then.
+    pub(super) fn resend(self) -> &'static str {
+        match self {
+            Self::Short => "10s",
+            Self::Full => "1m",
+        }
+    }
+
     /// When it has taken too long.
     pub(super) fn deadline(self) -> Duration {
         match self {

@@ -71,7 +71,8 @@ impl Stack {
                     "--storage.tsdb.path={}",
                     place.join("prometheus").display()
                 ))
-                .arg(format!("--web.listen-address={prometheus}")),
+                .arg(format!("--web.listen-address={prometheus}"))
+                .arg(format!("--rules.alert.resend-delay={}", form.resend())),
             prometheus,
         );
         Self {

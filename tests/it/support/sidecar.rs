@@ -37,8 +37,13 @@ impl Sidecar {
 
     /// A command that becomes `pgvigil serve`.
     pub(crate) fn started_by(command: Pgvigil) -> Self {
-        let sidecar = Self::launched_by(command);
-        wait_until("it is ready", 30 * SECOND, || {
+        Self::started_within(command, 30 * SECOND)
+    }
+
+    /// The same where a lot is done before.
+    pub(crate) fn started_within(command: Pgvigil, deadline: Duration) -> Self {
+        let sidecar = Self::launched_by(command, deadline);
+        wait_until("it is ready", deadline, || {
             sidecar.get("/-/ready").status == 200
         });
         sidecar
@@ -47,10 +52,10 @@ impl Sidecar {
     /// Once it listens.
     pub(crate) fn launch(place: &Place, config: &Path) -> Self {
         let command = pgvigil(place).args(["serve", "--config"]);
-        Self::launched_by(command.about(config))
+        Self::launched_by(command.about(config), 30 * SECOND)
     }
 
-    fn launched_by(command: Pgvigil) -> Self {
+    fn launched_by(command: Pgvigil, deadline: Duration) -> Self {
         let command = command.env("PGVIGIL_LOG_LEVEL", "info");
         let (child, stderr) = Running::stderr_of(command);
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -58,7 +63,7 @@ impl Sidecar {
         let lines = BufReader::new(stderr).lines().map_while(Result::ok);
         std::thread::spawn(move || lines.for_each(|line| heard.lock().unwrap().push(line)));
         let mut address = None;
-        wait_until("a line of the log has address=", 30 * SECOND, || {
+        wait_until("a line of the log has address=", deadline, || {
             address = log.lock().unwrap().iter().find_map(|line: &String| {
                 let word = line.split("address=").nth(1)?;
                 word.split_whitespace().next()?.parse().ok()
@@ -137,8 +142,13 @@ impl Sidecar {
     }
 
     /// SIGTERM, as Kubernetes does it.
-    pub(crate) fn stop(mut self) {
-        self.signal(Signal::TERM);
+    pub(crate) fn stop(self) {
+        self.end_by(Signal::TERM);
+    }
+
+    /// The same by another signal, Ctrl-C for example.
+    pub(crate) fn end_by(mut self, signal: Signal) {
+        self.signal(signal);
         let status = ends_within(&mut self.child, 30 * SECOND);
         assert_eq!(status.code(), Some(0), "{status}");
     }
