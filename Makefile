@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak screenshots end-to-end demo-alerts lint rules mutants contact-sheet bench bench-scrape
+.PHONY: help demo demo-alerts test soak screenshots end-to-end lint rules mutants contact-sheet bench bench-scrape
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
