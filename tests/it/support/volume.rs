@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
+use rustix::process::{getgid, getuid};
+
 use super::place::{Place, executable, leashed};
 use super::program::Pgvigil;
 use super::{are_root, wait_until};
@@ -65,12 +67,15 @@ impl Volume {
     pub(crate) fn inside(&self, place: &Place) -> Pgvigil {
         let pid = self.sleeper().expect("its holder").to_string();
         let command = Pgvigil::by("nsenter", place).args(["--target", &pid, "--mount"]);
-        let command = if are_root() {
-            command
-        } else {
-            command.args(["--user", "--preserve-credentials"])
-        };
-        command.args([executable()])
+        if are_root() {
+            return command.args([executable()]);
+        }
+        // Whoever could mount it is root there, and pgvigil gives root's work to another user, of which there is none.
+        let (user, group) = (getuid().as_raw(), getgid().as_raw());
+        command
+            .args(["--user", "--preserve-credentials", "unshare", "--user"])
+            .args([format!("--map-user={user}"), format!("--map-group={group}")])
+            .args([executable()])
     }
 
     /// Takes all the room that is left; gives the file that takes it.
