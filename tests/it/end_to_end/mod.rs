@@ -65,11 +65,10 @@ fn six_faults_are_told_and_so_is_their_end() {
     let heard = watch(form, &mut site, &receiver, &mut transcript);
     only_those_were_told(&heard);
     pages_and_mails_went_out(&heard);
+    let healthy = the_healthy_were_at_work(&site, &stack);
     only_those_fired(&stack);
-    the_healthy_were_at_work(&site, &stack);
-    transcript.note(
-        "all six were told and are over, nothing else was, and those that were well stayed silent",
-    );
+    transcript.note(&healthy);
+    transcript.note("all six were told and are over, and nothing else was");
     eprintln!("{}", transcript.path().display());
     drop(stack);
     let place = site.stop();
