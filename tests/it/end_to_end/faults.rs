@@ -30,13 +30,13 @@ pub(super) const ALL: [Fault; 6] = [
         severity: "warning",
         summary: "The last PostgreSQL backup failed.",
         description: "A backup of failed in namespace databases on cluster end-to-end failed at * UTC, and none has succeeded since.",
-        happens: "somebody takes the role that backs it up the right to, and the next backup fails",
+        happens: "the role that backs it up loses its rights, and the next backup fails",
         brings: |site| {
             site.server
                 .psql("postgres", "alter role backup nosuperuser");
             assert_eq!(site.job("failed", "backup"), "failed");
         },
-        mending: "the role has its right again, and the next backup succeeds",
+        mending: "the role has its rights again, and the next backup succeeds",
         mend: |site| {
             site.server.psql("postgres", "alter role backup superuser");
             assert_eq!(site.job("failed", "backup"), "passed");

@@ -233,7 +233,7 @@ fn the_healthy_were_at_work(site: &Site, stack: &Stack) -> String {
             "count_over_time(pgvigil_up{{server='{server}'}}[1d])"
         ));
         told.push(format!(
-            "{server}: {} backups, {} verifications and {} test restores passed, scraped {} times, no alert fired",
+            "{server}: all passed ({} backups, {} verifications, {} test restores), {} scrapes, no alert",
             done("backup"),
             done("verify"),
             done("drill"),
