@@ -8,7 +8,7 @@ use chrono::Utc;
 use pgvigil::config::{Pause, raw};
 use pgvigil::ledger::Phase;
 use pgvigil::metrics::Exporter;
-use pgvigil::status::{BackupSummary, DatabaseSummary, Paused, ServerView, Shared};
+use pgvigil::status::{BackupSummary, DatabaseSummary, Notified, Paused, ServerView, Shared};
 
 const CONFIG: &str = "servers: [{ name: template, directory: /backups }]";
 const DATABASES: [&str; 3] = ["app", "audit", "postgres"];
@@ -32,7 +32,13 @@ pub(super) struct Family {
 pub(super) fn text() -> String {
     let config = raw::parse(CONFIG, Path::new("pgvigil.yaml")).unwrap();
     let shared = Shared::new(config.servers.into_iter().map(Arc::new), Utc::now());
-    shared.write(|snapshot| snapshot.servers.iter_mut().for_each(all_known));
+    shared.write(|snapshot| {
+        snapshot.servers.iter_mut().for_each(all_known);
+        snapshot.notified = vec![Notified {
+            alertmanager: "http://alertmanager:9093".into(),
+            ..Notified::default()
+        }];
+    });
     Exporter::new(shared).render().unwrap()
 }
 
