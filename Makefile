@@ -18,6 +18,8 @@ demo-alerts: ## The same with Prometheus and Alertmanager; damages a backup, and
 	cargo build --release --locked
 	PGVIGIL="$(TARGET_DIR)/release/pgvigil" rules/demo $(ARGS)
 
+# One test more at a time than there are cores: some of them mostly wait for servers that come, go and are watched.
+test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 # Every test program runs, whatever the one before it said, so that the sum is that of all. cargo's status is this target's.
 test: ## Run all tests; ARGS="..." goes to `cargo test`
 	@.ci/install test
