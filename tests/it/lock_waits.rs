@@ -297,9 +297,13 @@ fn a_server_that_lets_no_watcher_in_is_backed_up_all_the_same() {
     let place = Place::new();
     let closed = r#"psql() { "$REAL/psql" -XqAt -c "$1"; }
 hba=$(psql 'show hba_file')
-server=$(head -1 "${hba%/*}/postmaster.pid")
-echo 'local all all reject' > "$hba"; psql 'select pg_reload_conf()' > /dev/null; sleep 3
-echo 'local all all trust' > "$hba"; kill -HUP $server; sleep 1
+data=${hba%/*} server=$(head -1 "${hba%/*}/postmaster.pid")
+within() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; echo "in vain: $*" >&2; exit 1; }
+turned_away() { grep -q 'pg_hba.conf rejects connection' "$data/../log"; }
+open() { psql 'select 1' > /dev/null 2>&1; }
+: > "$data/../log"
+echo 'local all all reject' > "$hba"; psql 'select pg_reload_conf()' > /dev/null; within turned_away; sleep 0.5
+echo 'local all all trust' > "$hba"; kill -HUP $server; within open
 "#;
     let run = |script: String| {
         let fake = fake::dumpall(&place, server.programs(), &script);
