@@ -2,7 +2,8 @@
 //!
 //! [`Exporter`] holds nothing that could go stale: it writes every sample afresh from the shared snapshot, so a label value
 //! that is gone leaves no series behind. Every series of a configured server exists from the start, with 0 (a
-//! timestamp: never), because a counter that is born at 1 never increases. Nothing here reads the disk but `process_*`,
+//! timestamp: never), because a counter that is born at 1 never increases; but not what the disk says of a server before
+//! it could be read: zeros would say that there never was a backup. Nothing here reads the disk but `process_*`,
 //! which reads /proc.
 
 mod backup;
@@ -111,6 +112,20 @@ fn server(out: &mut dyn Families, view: &ServerView, now: DateTime<Utc>) {
         name,
         flag(view.up),
     );
+    backup::plan(out, view);
+    backup::pause(out, view);
+    proof::verify_plan(out, view);
+    proof::drill_plan(out, view);
+    limits::volume(out, view);
+    limits::objectives(out, view);
+    if view.status.is_known {
+        from_disk(out, view, now);
+    }
+}
+
+/// What the ledger and the backups say.
+fn from_disk(out: &mut dyn Families, view: &ServerView, now: DateTime<Utc>) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
     out.gauge(
         "pgvigil_ledger_first_entry_timestamp_seconds",
         "When the first attempt in the ledger began; 0: there is none.",
@@ -118,13 +133,10 @@ fn server(out: &mut dyn Families, view: &ServerView, now: DateTime<Utc>) {
         seconds(view.status.first_entry_at),
     );
     backup::history(out, view, now);
-    backup::plan(out, view);
-    backup::pause(out, view);
     backup::kept(out, view);
     proof::verify(out, view);
     proof::drill(out, view);
-    limits::volume(out, view);
-    limits::objectives(out, view);
+    limits::outlook(out, view);
 }
 
 /// One series for each reason that can occur, and for any other that did.

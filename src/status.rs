@@ -5,6 +5,7 @@
 //! [`Shared`] is where the daemon writes and the reports read.
 
 pub mod control;
+mod link;
 mod outlook;
 mod record;
 mod trend;
@@ -20,6 +21,7 @@ use crate::ledger::{Entry, Job, JobResult, KeptReport, Phase};
 use crate::manifest::Manifest;
 
 pub use crate::store::space::Space;
+pub use link::{SEGMENT, server_path};
 pub use outlook::Outlook;
 use record::Record;
 pub use trend::{Restored, Taken, Trend};
@@ -85,6 +87,8 @@ pub struct DatabaseSummary {
 /// What the disk says about one server, counted.
 #[derive(Clone, Debug, Default)]
 pub struct ServerStatus {
+    /// Whether the disk was ever read: nothing counted is not nothing there.
+    pub is_known: bool,
     /// Attempts to take a backup.
     pub backup: History,
     /// Verifications.
@@ -278,6 +282,7 @@ impl ServerStatus {
     /// Counts what was found on disk.
     pub fn new(loaded: &Loaded) -> Self {
         let mut status = Self {
+            is_known: true,
             outlook: loaded.outlook.clone(),
             trend: Trend::new(loaded),
             ..Self::default()

@@ -373,6 +373,10 @@ async fn an_unreadable_directory_is_said_and_read_again() {
     let served = served(&["a"], runner).await;
     served.until("/", "read /b/a; mount it").await;
     served.until("/-/ready", "HTTP/1.1 200").await;
+    served.until("/", "its directory cannot be read").await;
+    let metrics = served.get("/metrics").await;
+    assert!(metrics.contains("pgvigil_up{server=\"a\"}"), "{metrics}");
+    assert!(!metrics.contains("pgvigil_backups{"), "{metrics}");
     served.runner.unreadable.store(false, Ordering::SeqCst);
     served
         .until("/metrics", "pgvigil_backups{server=\"a\"} 3")

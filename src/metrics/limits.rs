@@ -38,12 +38,6 @@ pub(super) fn volume(out: &mut dyn Families, view: &ServerView) {
         number(space.directory_bytes),
     );
     out.gauge(
-        "pgvigil_volume_full_timestamp_seconds",
-        "When a backup will no longer fit, at the present pace; 0: not foreseen.",
-        name,
-        seconds(view.status.outlook.volume.full_at),
-    );
-    out.gauge(
         "pgvigil_volume_fill_ratio",
         "How full the volume is: the worse of what the file system says and of the directory's share in the claim.",
         name,
@@ -54,6 +48,16 @@ pub(super) fn volume(out: &mut dyn Families, view: &ServerView) {
         "Files that can still be made.",
         name,
         number(space.files_free),
+    );
+}
+
+pub(super) fn outlook(out: &mut dyn Families, view: &ServerView) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
+    out.gauge(
+        "pgvigil_volume_full_timestamp_seconds",
+        "When a backup will no longer fit, at the present pace; 0: not foreseen.",
+        name,
+        seconds(view.status.outlook.volume.full_at),
     );
 }
 

@@ -83,6 +83,10 @@ pub(super) fn verify(out: &mut dyn Families, view: &ServerView) {
         history,
         &VERIFY_REASONS,
     );
+}
+
+pub(super) fn verify_plan(out: &mut dyn Families, view: &ServerView) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
     out.gauge(
         "pgvigil_verify_in_progress",
         "Whether backups are being verified.",
@@ -193,6 +197,10 @@ pub(super) fn drill(out: &mut dyn Families, view: &ServerView) {
         history,
         &DRILL_REASONS,
     );
+}
+
+pub(super) fn drill_plan(out: &mut dyn Families, view: &ServerView) {
+    let name: &[(&str, &str)] = &[("server", &view.config.name)];
     let interval = view.interval.drill.as_secs_f64();
     out.gauge(
         "pgvigil_drill_expected_interval_seconds",

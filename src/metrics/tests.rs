@@ -12,8 +12,18 @@ fn seven() -> DateTime<Utc> {
     at(7, 0)
 }
 
-fn shared(names: &[&str]) -> Shared {
+fn unread(names: &[&str]) -> Shared {
     Shared::new(config(names).servers.into_iter().map(Arc::new), at(0, 30))
+}
+
+fn shared(names: &[&str]) -> Shared {
+    let shared = unread(names);
+    shared.write(|snapshot| {
+        for view in &mut snapshot.servers {
+            view.status.is_known = true;
+        }
+    });
+    shared
 }
 
 fn render(shared: &Shared) -> String {
@@ -30,6 +40,61 @@ fn has(text: &str, line: &str) {
         text.lines().any(|one| one == line),
         "no {line}\namong {near:#?}"
     );
+}
+
+#[test]
+fn what_the_disk_says_is_left_out_until_it_was_read() {
+    let shared = unread(&["a", "b"]);
+    shared.update_nth(1, |view| view.status = ServerStatus::new(&morning()));
+    let text = render(&shared);
+    let names = |server: &str| -> BTreeSet<String> {
+        let label = format!("{{server=\"{server}\"");
+        let lines = text.lines().filter_map(|line| line.split_once(&label));
+        lines.map(|(name, _)| name.to_owned()).collect()
+    };
+    let (unread, read) = (names("a"), names("b"));
+    assert!(unread.is_subset(&read));
+    for name in &unread {
+        let kept = [
+            "up",
+            "_objective_",
+            "_volume_",
+            "_directory_size_",
+            "_next_run_",
+            "_expected_interval_",
+            "_in_progress",
+            "_progress_bytes",
+            "_paused",
+        ];
+        assert!(kept.iter().any(|part| name.contains(part)), "{name}");
+    }
+    for name in read.difference(&unread) {
+        assert!(
+            !name.contains("objective") && !name.contains("in_progress"),
+            "{name}"
+        );
+    }
+    for name in [
+        "up",
+        "objective_max_age_seconds",
+        "backup_paused",
+        "drill_next_run_timestamp_seconds",
+    ] {
+        assert!(unread.contains(&format!("pgvigil_{name}")), "{name}");
+    }
+    for name in [
+        "backup_last_success_timestamp_seconds",
+        "backups",
+        "backup_failures_total",
+        "verify_corrupt_backups",
+        "drill_attempts_total",
+        "prune_last_success_timestamp_seconds",
+        "volume_full_timestamp_seconds",
+        "ledger_first_entry_timestamp_seconds",
+    ] {
+        let name = format!("pgvigil_{name}");
+        assert!(read.contains(&name) && !unread.contains(&name), "{name}");
+    }
 }
 
 #[test]

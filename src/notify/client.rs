@@ -1,5 +1,7 @@
 //! HTTP to one Alertmanager: one request, one connection, within a deadline, and no more of the answer than a message needs.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,9 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::access;
@@ -20,6 +24,9 @@ use crate::error::{Failure, FailureKind, Result};
 
 /// How long a request may take in all: as long as Prometheus gives it.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long one address may take to be reached: a name may have more, and the first may lead nowhere.
+const CONNECTING: Duration = Duration::from_secs(3);
 
 /// Most of an answer that is kept for a message.
 const ANSWER_LIMIT: usize = 4 << 10;
@@ -30,22 +37,31 @@ const SHOWN: usize = 200;
 /// Most that is held of an answer's head.
 const BUFFER: usize = 64 << 10;
 
+/// Held by whoever reads the files of one Alertmanager: on a volume that hangs, one thread is enough.
+pub(super) type Reading = Arc<Mutex<()>>;
+
 /// Sends alerts.
-pub(super) async fn post(config: Arc<Alertmanager>, url: &str, body: Vec<u8>) -> Result<()> {
+pub(super) async fn post(
+    config: Arc<Alertmanager>,
+    url: &str,
+    body: Vec<u8>,
+    reading: &Reading,
+) -> Result<()> {
     let what = format!("send alerts to {url}");
     let path = format!("{url}/api/v2/alerts");
-    within(what, ask(config, Method::POST, path, body)).await
+    within(what, ask(config, Method::POST, path, body, reading)).await
 }
 
 /// Whether somebody who is let in would be heard there.
 pub(super) async fn probe(config: Arc<Alertmanager>, url: &str) -> Result<()> {
     let what = format!("ask Alertmanager {url}");
     let path = format!("{url}/api/v2/status");
-    within(what, ask(config, Method::GET, path, Vec::new())).await
+    let reading = Reading::default();
+    within(what, ask(config, Method::GET, path, Vec::new(), &reading)).await
 }
 
 async fn within(what: String, asked: impl Future<Output = Result<()>>) -> Result<()> {
-    match tokio::time::timeout(DEADLINE, asked).await {
+    match timeout(DEADLINE, asked).await {
         Ok(result) => {
             result.map_err(|why| Failure::new(why.kind(), format!("{what}: {}", why.sentence())))
         }
@@ -57,12 +73,18 @@ async fn within(what: String, asked: impl Future<Output = Result<()>>) -> Result
     }
 }
 
-async fn ask(config: Arc<Alertmanager>, method: Method, url: String, body: Vec<u8>) -> Result<()> {
+async fn ask(
+    config: Arc<Alertmanager>,
+    method: Method,
+    url: String,
+    body: Vec<u8>,
+    reading: &Reading,
+) -> Result<()> {
     let url: Uri = url
         .parse()
         .map_err(|error| Failure::new(FailureKind::Config, "read the address").because(error))?;
     let is_tls = url.scheme_str() == Some("https");
-    let access = blocking(move || access::read(&config, is_tls)).await?;
+    let access = blocking(reading, move || access::read(&config, is_tls)).await?;
     let request = request(&method, &url, access.authorization, body)?;
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
@@ -71,9 +93,8 @@ async fn ask(config: Arc<Alertmanager>, method: Method, url: String, body: Vec<u
             .because(error)
             .remedy("see whether it runs, and can be reached from here")
     };
-    let stream = TcpStream::connect((host, port))
-        .await
-        .map_err(unreachable)?;
+    let addresses = lookup_host((host, port)).await.map_err(unreachable)?;
+    let stream = connect(addresses).await.map_err(unreachable)?;
     let Some(tls) = access.tls else {
         return exchange(stream, request).await;
     };
@@ -89,6 +110,22 @@ async fn ask(config: Arc<Alertmanager>, method: Method, url: String, body: Vec<u
                 .remedy("check the address, and the authority in ca_file")
         })?;
     exchange(stream, request).await
+}
+
+/// To the first address that answers.
+async fn connect(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        last = match timeout(CONNECTING, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{address} is silent for {} s", CONNECTING.as_secs()),
+            ),
+        };
+    }
+    Err(last)
 }
 
 fn request(
@@ -184,9 +221,82 @@ async fn beginning(mut body: Incoming) -> String {
     plain.take(SHOWN).collect::<String>().trim().to_owned()
 }
 
+/// Reads files. Where they could not be read in time before, that still goes on, and nobody waits beside it.
 async fn blocking<T: Send + 'static>(
+    reading: &Reading,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    let Ok(single) = Arc::clone(reading).try_lock_owned() else {
+        let what = "read the files of the secret and the authorities: the last time has no end yet";
+        return Err(Failure::new(FailureKind::Timeout, what)
+            .remedy("see whether the volume that they are on hangs"));
+    };
+    let work = move || {
+        let _single = single;
+        work()
+    };
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Failure::new(FailureKind::Io, "read files").because(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    use tokio::net::TcpSocket;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_keeps_nobody_from_the_next() {
+        // Nobody takes what is in line, and the line is short: whoever comes then hears nothing.
+        let silent = TcpSocket::new_v4().expect("a socket");
+        silent.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("bound");
+        let silent = silent.listen(1).expect("it listens");
+        let full = silent.local_addr().expect("an address");
+        let mut line = Vec::new();
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(full)).await
+        {
+            line.push(stream);
+        }
+        let there = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let good = there.as_ref().expect("it listens").local_addr();
+        let good = good.expect("an address");
+        let began = Instant::now();
+        let stream = connect([full, good].into_iter()).await.expect("connected");
+        assert_eq!(stream.peer_addr().expect("an address"), good);
+        assert!(began.elapsed() < CONNECTING * 2, "{:?}", began.elapsed());
+        let said = connect([full].into_iter()).await.expect_err("silent");
+        assert!(said.to_string().contains("is silent for 3 s"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn files_that_hang_take_one_thread() {
+        let reading = Reading::default();
+        let (end, hangs) = mpsc::channel::<()>();
+        let read = blocking(&reading, move || {
+            let _ = hangs.recv();
+            Ok(())
+        });
+        let waited = timeout(Duration::from_millis(50), read).await;
+        waited.expect_err("it hangs");
+        let said = blocking(&reading, || Ok(()))
+            .await
+            .expect_err("one is enough");
+        assert!(
+            said.sentence().contains("no end yet"),
+            "{}",
+            said.sentence()
+        );
+        drop(end);
+        let again = timeout(Duration::from_secs(5), async {
+            while blocking(&reading, || Ok(())).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        again.await.expect("it is read again");
+    }
 }

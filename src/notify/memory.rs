@@ -24,11 +24,15 @@ const AGAIN: TimeDelta = TimeDelta::minutes(10);
 /// How long reading may take at the start. A volume that hangs has everyone else's alerts wait no longer.
 const READING: Duration = Duration::from_secs(10);
 
-/// Files that are read or written at once: each takes a thread.
+/// How long one file may keep others waiting.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Files that are read or written at once: each takes a thread. More, where some hang.
 const AT_ONCE: usize = 8;
 
 /// What is on disk.
 pub(super) struct Memory {
+    /// Where it is not known what a file says, it is written.
     known: HashMap<String, Written>,
     room: Arc<Semaphore>,
     saves: JoinSet<Option<Saved>>,
@@ -78,12 +82,19 @@ impl Default for Memory {
 }
 
 /// Work that may block, when there is room for it. `None` where it panicked, or the runtime ends.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     room: Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let _permit = room.acquire_owned().await.ok()?;
-    tokio::task::spawn_blocking(work).await.ok()
+    let permit = room.acquire_owned().await.ok()?;
+    let mut work = tokio::task::spawn_blocking(work);
+    let done = tokio::time::timeout(PATIENCE, &mut work).await;
+    drop(permit);
+    match done {
+        Ok(done) => done.ok(),
+        // A volume that hangs is waited for, but not by the others.
+        Err(_) => work.await.ok(),
+    }
 }
 
 impl Memory {
@@ -104,7 +115,6 @@ impl Memory {
         let read = async {
             while let Some(read) = reading.join_next().await {
                 match read {
-                    Ok(Some((_, Ok(kept)))) if kept.is_empty() => {}
                     Ok(Some((server, Ok(mut kept)))) => {
                         // A file is about its own server alone, whoever put it there.
                         kept.retain(|kept| kept.labels.get("server") == Some(&server));
@@ -147,13 +157,9 @@ impl Memory {
         for (server, directory) in directories {
             let kept = servers.remove(server).unwrap_or_default();
             let digest = digest(&kept);
-            let same = match self.known.get(server) {
-                // There is no file, and nothing to write into it.
-                None => kept.is_empty(),
-                Some(known) => {
-                    known.digest == digest && (kept.is_empty() || now - known.at < AGAIN)
-                }
-            };
+            let same = self.known.get(server).is_some_and(|known| {
+                known.digest == digest && (kept.is_empty() || now - known.at < AGAIN)
+            });
             if same || !self.busy.insert(server.clone()) {
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! snapshot ── metrics ──> samples ── rules (promql) ──> state ── due ──> post ──> every Alertmanager
-//!                                                         └── memory: alerts.json beside the backups
+//!                                                         └── memory: alerts/alerts.json beside the backups
 //! ```
 //!
 //! One truth: rules/pgvigil.rules.yaml, which Prometheus is given too, over the samples that it would read. Names, labels,
@@ -34,7 +34,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::config::Alertmanager;
 use crate::error::{Failure, FailureKind, Result};
 use crate::metrics;
-use crate::status::Shared;
+use crate::status::{Shared, Snapshot};
 use memory::Memory;
 use post::Post;
 
@@ -47,12 +47,16 @@ pub use state::{Alerts, Kept, Notice, RESEND};
 /// How often the rules are evaluated: as often as most Prometheus do it.
 const EVERY: Duration = Duration::from_secs(15);
 
+/// How long the disk may take to be read at the start before those are judged whose part of it was.
+const READING: Duration = Duration::from_secs(60);
+
 /// The Alertmanager that is wanted; `None`: nobody is told anything.
 pub type Wanted = Option<Arc<Alertmanager>>;
 
 /// Everything that goes from round to round.
 struct Office {
     shared: Shared,
+    began: Instant,
     rules: Arc<Rules>,
     /// What the rules look at.
     metrics: BTreeSet<String>,
@@ -87,16 +91,7 @@ pub async fn probe(config: &Alertmanager, url: &str) -> Result<()> {
 
 /// Until nobody is to be told any more.
 async fn serve(shared: &Shared, wanted: &mut watch::Receiver<Wanted>) -> Result<()> {
-    let rules = Arc::new(Rules::built_in()?);
-    let mut office = Office {
-        metrics: rules.metrics(),
-        post: Post::new(shared.clone(), Arc::clone(&rules)),
-        shared: shared.clone(),
-        rules,
-        alerts: None,
-        memory: Memory::default(),
-        failing: BTreeSet::new(),
-    };
+    let mut office = Office::new(shared.clone(), Instant::now())?;
     // Not at once: whether servers answer is not known yet.
     let mut rounds = interval_at(Instant::now() + EVERY, EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -122,8 +117,23 @@ async fn serve(shared: &Shared, wanted: &mut watch::Receiver<Wanted>) -> Result<
 }
 
 impl Office {
+    fn new(shared: Shared, began: Instant) -> Result<Self> {
+        let rules = Arc::new(Rules::built_in()?);
+        Ok(Self {
+            metrics: rules.metrics(),
+            post: Post::new(shared.clone(), Arc::clone(&rules)),
+            shared,
+            began,
+            rules,
+            alerts: None,
+            memory: Memory::default(),
+            failing: BTreeSet::new(),
+        })
+    }
+
     async fn round(&mut self, config: &Arc<Alertmanager>, now: DateTime<Utc>) -> Result<()> {
-        if !self.shared.read(|snapshot| snapshot.loaded) {
+        // One volume that hangs must not silence the servers on the others.
+        if !self.shared.read(|snapshot| snapshot.loaded) && self.began.elapsed() < READING {
             return Ok(());
         }
         let directories = self.directories();
@@ -135,11 +145,12 @@ impl Office {
                 alerts
             }
         };
-        let mut samples = self
-            .shared
-            .read(|snapshot| metrics::samples(snapshot, now, &self.metrics, &config.labels));
+        let (mut samples, unknown) = self.shared.read(|snapshot| {
+            let samples = metrics::samples(snapshot, now, &self.metrics, &config.labels);
+            (samples, unknown(snapshot))
+        });
         let judged = tokio::task::spawn_blocking(move || {
-            let failed = alerts.evaluate(&mut samples, now);
+            let failed = alerts.evaluate_known(&mut samples, &unknown, now);
             let kept = memory::by_server(&alerts);
             (alerts, failed, kept)
         });
@@ -175,6 +186,13 @@ impl Office {
         }
         self.failing = failed.into_iter().map(|(rule, _)| rule).collect();
     }
+}
+
+/// The servers of which the disk was never read: what was said of them before stands.
+fn unknown(snapshot: &Snapshot) -> BTreeSet<String> {
+    let views = snapshot.servers.iter();
+    let unknown = views.filter(|view| !view.status.is_known);
+    unknown.map(|view| view.config.name.clone()).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
-use super::client;
+use super::client::{self, Reading};
 use super::message::body;
 use super::rules::Rules;
 use super::state::{Alerts, Notice};
@@ -32,6 +32,7 @@ struct Member {
     /// It missed something, and is told everything again.
     behind: bool,
     problem: Option<String>,
+    reading: Reading,
 }
 
 /// What became of a delivery.
@@ -42,25 +43,49 @@ struct Delivered {
     left: usize,
 }
 
-/// Sends notices to an Alertmanager, a part at a time, until one is not taken. Gives how many were.
+/// Sends notices to an Alertmanager, a part at a time: one that is refused keeps no other from it. Gives how many were
+/// taken, and the first failure.
 pub async fn send(
     config: &Arc<Alertmanager>,
     url: &str,
     notices: &[Notice],
     rules: &Rules,
 ) -> (usize, Result<()>) {
-    let mut taken = 0;
+    send_reading(config, url, notices, rules, &Reading::default()).await
+}
+
+async fn send_reading(
+    config: &Arc<Alertmanager>,
+    url: &str,
+    notices: &[Notice],
+    rules: &Rules,
+    reading: &Reading,
+) -> (usize, Result<()>) {
+    let (mut taken, mut result) = (0, Ok(()));
     for part in notices.chunks(BATCH) {
         let sent = match body(part, rules, config) {
-            Ok(body) => client::post(Arc::clone(config), url, body).await,
+            Ok(body) => client::post(Arc::clone(config), url, body, reading).await,
             Err(error) => Err(Failure::new(FailureKind::Io, "write alerts as JSON").because(error)),
         };
-        if sent.is_err() {
-            return (taken, sent);
+        let Err(failure) = sent else {
+            taken += part.len();
+            continue;
+        };
+        let is_away = is_away(&failure);
+        result = result.and(Err(failure));
+        if is_away {
+            break;
         }
-        taken += part.len();
     }
-    (taken, Ok(()))
+    (taken, result)
+}
+
+/// Whether the next request would fare no better: nobody answered, or nothing could be asked.
+fn is_away(failure: &Failure) -> bool {
+    matches!(
+        failure.kind(),
+        FailureKind::Connect | FailureKind::Timeout | FailureKind::Config
+    )
 }
 
 impl Post {
@@ -117,8 +142,10 @@ impl Post {
                 Arc::clone(&self.rules),
             );
             let url = member.notified.alertmanager.clone();
+            let reading = Arc::clone(&member.reading);
             self.on_the_way.spawn(async move {
-                let (taken, result) = send(&config, &url, &notices, &rules).await;
+                let sent = send_reading(&config, &url, &notices, &rules, &reading);
+                let (taken, result) = sent.await;
                 Delivered {
                     url,
                     taken,
@@ -185,10 +212,7 @@ impl Post {
             .iter()
             .map(|member| member.notified.clone())
             .collect();
-        let problem = self
-            .members
-            .iter()
-            .find_map(|member| member.problem.clone());
+        let problem = problem(&self.members);
         self.shared.write(|snapshot| {
             snapshot.notified = notified;
             snapshot.notify_problem = problem;
@@ -206,6 +230,40 @@ impl Member {
             busy: false,
             behind: true,
             problem: None,
+            reading: Reading::default(),
         }
+    }
+}
+
+/// What people are to know: alerts arrive as long as one member takes them.
+fn problem(members: &[Member]) -> Option<String> {
+    let mut problems = members.iter().filter_map(|member| member.problem.as_ref());
+    let first = problems.next()?;
+    let (away, all) = (1 + problems.count(), members.len());
+    Some(if away == all {
+        format!("Alerts do not reach Alertmanager: {first}")
+    } else {
+        format!("Alerts do not reach {away} of {all} Alertmanagers, but the others: {first}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_nobody_takes_them_alerts_reach_nobody() {
+        let mut members = ["http://a", "http://b"].map(Member::new);
+        assert_eq!(problem(&members), None);
+        members[1].problem = Some("b is away".to_owned());
+        assert_eq!(
+            problem(&members).as_deref(),
+            Some("Alerts do not reach 1 of 2 Alertmanagers, but the others: b is away")
+        );
+        members[0].problem = Some("a is away".to_owned());
+        assert_eq!(
+            problem(&members).as_deref(),
+            Some("Alerts do not reach Alertmanager: a is away")
+        );
     }
 }

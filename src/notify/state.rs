@@ -5,7 +5,7 @@
 //! holds ──> pending ── for ──> firing ── holds no more, keep_firing_for ──> resolved ── RETENTION ──> forgotten
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +91,16 @@ impl Alerts {
         samples: &mut Samples,
         now: DateTime<Utc>,
     ) -> Vec<(String, EvaluationError)> {
+        self.evaluate_known(samples, &BTreeSet::new(), now)
+    }
+
+    /// The same where of some servers not all is known: what rests on series that are not there stays as it was.
+    pub(super) fn evaluate_known(
+        &mut self,
+        samples: &mut Samples,
+        unknown: &BTreeSet<String>,
+        now: DateTime<Utc>,
+    ) -> Vec<(String, EvaluationError)> {
         #[expect(clippy::cast_precision_loss, reason = "exact for 285 000 years")]
         let time = now.timestamp_millis() as f64 / 1_000.0;
         let mut failed = Vec::new();
@@ -107,7 +117,9 @@ impl Alerts {
                 },
                 Rule::Alert(rule) => {
                     let Some(active) = active.next() else { break };
-                    if let Err(error) = judge(rule, active, samples, time, now) {
+                    let mut unjudged = unknown.clone();
+                    unjudged.retain(|server| lacks(rule, samples, server));
+                    if let Err(error) = judge(rule, active, samples, &unjudged, time, now) {
                         failed.push((rule.name.clone(), error));
                     }
                 }
@@ -187,10 +199,18 @@ impl Alerts {
     }
 }
 
+/// Whether a series of a server is missing that a rule looks at.
+fn lacks(rule: &AlertRule, samples: &Samples, server: &str) -> bool {
+    let metrics = rule.expression.metrics();
+    let mut metrics = metrics.into_iter();
+    metrics.any(|metric| !samples.has(metric, "server", server))
+}
+
 fn judge(
     rule: &AlertRule,
     active: &mut HashMap<Labels, Alert>,
     samples: &Samples,
+    unjudged: &BTreeSet<String>,
     time: f64,
     now: DateTime<Utc>,
 ) -> Result<(), EvaluationError> {
@@ -213,6 +233,11 @@ fn judge(
         }
     }
     active.retain(|labels, alert| {
+        // A clock that was set back would have it wait, and begin, in the future.
+        alert.active_at = alert.active_at.min(now);
+        if unjudged.contains(labels.get("server")) && alert.resolved_at.is_none() {
+            return true;
+        }
         if !holds.contains_key(labels) {
             return alert.ends(rule, now);
         }
@@ -238,19 +263,21 @@ impl Alert {
 
     /// `None` where it never fired.
     fn notice(&self, rule: usize, labels: &Labels, now: DateTime<Utc>) -> Option<Notice> {
+        // Alertmanager refuses what begins after its end, as it would where the clock was set back.
+        let ends_at = self.resolved_at.map(|resolved| resolved.min(now));
         Some(Notice {
             rule,
             labels: labels.clone(),
             value: self.value,
-            starts_at: self.fired_at?,
-            ends_at: self.resolved_at.unwrap_or(now + delta(LIFE)),
+            starts_at: self.fired_at?.min(ends_at.unwrap_or(now)),
+            ends_at: ends_at.unwrap_or(now + delta(LIFE)),
         })
     }
 
     fn is_due(&self, now: DateTime<Utc>) -> bool {
         self.sent_at.is_none_or(|sent| {
             let over = self.resolved_at.is_some_and(|resolved| resolved > sent);
-            over || now - sent >= delta(RESEND)
+            over || sent > now || now - sent >= delta(RESEND)
         })
     }
 

@@ -70,6 +70,11 @@ fn webpki(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServe
 /// The authorities in a PEM file; `key` is what names it in the configuration.
 pub fn authorities(path: &Path, key: &str) -> Result<RootCertStore> {
     let failed = |cause| untrusted(path, key, cause);
+    // Opening a pipe would wait for its writer.
+    let facts = std::fs::metadata(path).map_err(|error| failed(error.into()))?;
+    if !facts.is_file() {
+        return Err(failed("it is no regular file".to_owned().into()));
+    }
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.into()))? {
         store

@@ -80,6 +80,14 @@ impl Samples {
         }
     }
 
+    /// Whether a metric has a sample with this label.
+    pub fn has(&self, metric: &str, label: &str, value: &str) -> bool {
+        let series = self.0.get(metric).into_iter().flatten();
+        series
+            .into_iter()
+            .any(|(labels, _)| labels.get(label) == value)
+    }
+
     /// Those of a metric, and its name.
     pub(super) fn of(&self, metric: &str) -> Option<(&Arc<str>, &Series)> {
         self.0.get_key_value(metric)

@@ -266,3 +266,22 @@ fn a_file_of_someone_else_that_is_cut_is_no_backup_to_count_on() {
     loaded.entries.push(observed(JobResult::Passed, "cut", 4));
     assert_eq!(says(&loaded).0, None, "it was written again");
 }
+
+#[test]
+fn of_what_was_never_read_nobody_says_that_there_is_no_backup() {
+    let mut view = ServerView::new(std::sync::Arc::new(config(&["a"]).servers.remove(0)));
+    let said = |view: &ServerView| {
+        let verdict = answer(view, at(7, 0));
+        (verdict.level, verdict.sentence)
+    };
+    let unread = "Unknown: its directory was not read yet.".to_owned();
+    assert_eq!(said(&view), (Level::Doubtful, unread));
+    view.unreadable = Some("list directory /b/a: denied".to_owned());
+    let unreadable = "Unknown: its directory cannot be read.".to_owned();
+    assert_eq!(said(&view), (Level::Doubtful, unreadable));
+    view.status = ServerStatus::new(&Loaded::default());
+    assert_eq!(
+        said(&view),
+        (Level::Bad, "No: there is no backup.".to_owned())
+    );
+}

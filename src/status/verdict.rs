@@ -31,6 +31,16 @@ pub struct Verdict {
 
 /// Answers for a server. What is good as far as is known is doubtful where its directory or volume cannot be looked at.
 pub fn answer(view: &ServerView, now: DateTime<Utc>) -> Verdict {
+    if !view.status.is_known {
+        let sentence = match view.unreadable {
+            Some(_) => "Unknown: its directory cannot be read.",
+            None => "Unknown: its directory was not read yet.",
+        };
+        return Verdict {
+            level: Level::Doubtful,
+            sentence: sentence.to_owned(),
+        };
+    }
     let verdict = verdict(&view.status, &view.config.objectives, now);
     let is_blind =
         view.unreadable.is_some() || view.observe_trouble.is_some() || view.space.is_unknown();

@@ -99,7 +99,7 @@ pub struct Snapshot {
     pub servers: Vec<ServerView>,
     /// How it goes with each Alertmanager that we are to send alerts to, in the order of the configuration.
     pub notified: Vec<Notified>,
-    /// Why alerts do not arrive where we are to send them; no secret is in it.
+    /// Where alerts do not arrive that we are to send, and why: a sentence for people; no secret is in it.
     pub notify_problem: Option<String>,
 }
 

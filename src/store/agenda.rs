@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use super::record;
+use super::{open_file, record};
 use crate::agenda::{Agenda, FORMAT_VERSION};
 use crate::error::{Failure, FailureKind, Result};
 
@@ -88,8 +88,12 @@ pub(super) fn read_json<T: DeserializeOwned>(
 ) -> Result<Option<T>> {
     let path = directory.join(name);
     let what = || format!("read {}", path.display());
-    let file = match std::fs::File::open(&path) {
-        Ok(file) => file,
+    let file = match open_file(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            let what = format!("{}: it is not a file", what());
+            return Err(Failure::new(FailureKind::Io, what).remedy(remedy));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::io(what(), error)),
     };
@@ -105,7 +109,7 @@ pub(super) fn read_json<T: DeserializeOwned>(
 }
 
 /// Writes a small file whole.
-pub(super) fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
+fn write_json<T: Serialize>(directory: &Path, name: &str, value: &T) -> Result<()> {
     let what = || format!("write {}", directory.join(name).display());
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::new(FailureKind::Io, what()).because(error))?;

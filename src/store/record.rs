@@ -1,6 +1,6 @@
 //! Small files that are written whole: the ledger's head, reports of drills. Readers see the old one or the new one, and
 //! so does whoever looks after a crash. Unlike [`super::publish`] this needs no lock: callers choose names that no other
-//! writer uses at the same time.
+//! writer uses at the same time, or name what is written under until it is whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,17 @@ use std::path::Path;
 
 /// Writes a file of mode 0600, in the place of one of that name.
 pub(super) fn write(directory: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = directory.join(format!(".{name}.partial"));
+    write_under(directory, name, &format!(".{name}.partial"), bytes)
+}
+
+/// The same, under another name until it is whole.
+pub(super) fn write_under(
+    directory: &Path,
+    name: &str,
+    partial: &str,
+    bytes: &[u8],
+) -> std::io::Result<()> {
+    let partial = directory.join(partial);
     let written = write_partial(&partial, bytes)
         .and_then(|()| fs::rename(&partial, directory.join(name)))
         .and_then(|()| File::open(directory)?.sync_all());

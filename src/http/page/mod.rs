@@ -20,10 +20,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
 
-use crate::status::{Level, Snapshot};
+use crate::status::{Level, SEGMENT, Snapshot, server_path};
 
 pub(super) use backup::{Backup, render as render_backup};
 pub(super) use overview::render;
@@ -31,13 +31,6 @@ pub(super) use server::render as render_server;
 pub(super) use wish::Wish;
 
 const STYLE: &str = include_str!("style.css");
-
-/// What stays as it is in a segment of a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// What the browser may do with a page: nothing but apply this one style and send the page's own form, whatever a database
 /// is called.
@@ -67,11 +60,6 @@ const fn word(level: Level) -> &'static str {
 
 fn chip(level: Level) -> Markup {
     html! { span class={ "chip " (class(level)) } { (word(level)) } }
-}
-
-/// The address of a server's page.
-fn server_path(name: &str) -> String {
-    format!("/servers/{}", utf8_percent_encode(name, SEGMENT))
 }
 
 /// The address of a backup's page.
@@ -166,7 +154,7 @@ fn service(sight: Sight<'_>) -> Markup {
             p.verdict.note.doubtful role="status" { "The configuration was not read again, the one before is in force: " (error) }
         }
         @if let Some(problem) = &snapshot.notify_problem {
-            p.verdict.note.doubtful role="status" { "Alerts do not reach Alertmanager: " (problem) }
+            p.verdict.note.doubtful role="status" { (problem) }
         }
         @if let Some(problem) = web_problem {
             p.verdict.note.doubtful role="status" { "The web configuration was not read again, the one before is in force: " (problem) }

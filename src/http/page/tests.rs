@@ -78,7 +78,7 @@ fn one_server_is_the_page_itself_and_everything_is_escaped() {
     loaded.backups[0].databases[0].name = "<b>\"db'".to_owned();
     shared.write(|snapshot| {
         snapshot.configuration_error = Some("line 3: no <such> key".to_owned());
-        snapshot.notify_problem = Some("<refused>".to_owned());
+        snapshot.notify_problem = Some("Nobody hears: <refused>".to_owned());
     });
     shared.update_nth(0, |view| {
         view.status = ServerStatus::new(&loaded);
@@ -107,7 +107,7 @@ fn one_server_is_the_page_itself_and_everything_is_escaped() {
             "href=\"/api/v1/status\"",
             "line 3: no &lt;such&gt; key",
             "line 2: no &lt;such&gt; key",
-            "Alerts do not reach Alertmanager: &lt;refused&gt;",
+            "Nobody hears: &lt;refused&gt;",
             "&lt;upgrade&gt;",
             "in 2h",
             "2026-06-01 09:00:00 UTC",

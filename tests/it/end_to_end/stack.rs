@@ -1,7 +1,7 @@
 //! Prometheus and Alertmanager as they are installed, with the rules, routes and templates as they are shipped.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -12,6 +12,8 @@ use super::form::{self, Form};
 use super::receiver::Receiver;
 use crate::support::place::{Place, executable, leashed};
 use crate::support::{programs, wait_until};
+
+pub(super) use crate::support::own_address;
 
 const START: Duration = Duration::from_secs(60);
 
@@ -29,12 +31,6 @@ pub(super) struct Stack {
 struct Leashed {
     leash: Child,
     address: SocketAddr,
-}
-
-/// An address that no other process of this machine listens on: of all those of the loopback device, the one with our number.
-pub(super) fn own_address(port: u16) -> SocketAddr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 64 | high, middle, low), port))
 }
 
 impl Stack {

@@ -1,7 +1,7 @@
 //! Alertmanagers that do not answer as they should: within the deadline, said in one sentence, and no more is read than that.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -99,6 +99,61 @@ fn each_is_said_in_one_sentence() {
             );
         }
         assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+/// The first part is refused; those behind it arrive all the same, the watchdog among them.
+#[test]
+fn a_part_that_is_refused_keeps_no_other_from_arriving() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = std::thread::spawn(move || {
+        let mut taken = String::new();
+        for (count, stream) in listener.incoming().take(3).enumerate() {
+            let mut stream = stream.unwrap();
+            let body = whole_body(&mut stream);
+            let status = if count == 0 {
+                "400 Bad Request"
+            } else {
+                taken.push_str(&body);
+                "200 OK"
+            };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        taken
+    });
+    let series: Vec<_> = (0..150)
+        .map(|count| format!("pgvigil_verify_corrupt_backups{{server=\"s{count}\"}}"))
+        .collect();
+    let samples: Vec<_> = series.iter().map(|text| (text.as_str(), 1.0)).collect();
+    let now = Utc::now();
+    let (mut alerts, rules) = judged_at(&[now.timestamp() - 600, now.timestamp()], &samples);
+    let notices = alerts.due(now);
+    let url = format!("http://{address}");
+    let (taken, result) = block_on(send(&wanted(&url), &url, &notices, &rules));
+    assert_eq!((notices.len(), taken), (151, 151 - 64));
+    let said = result.unwrap_err().sentence();
+    assert!(said.contains("answer 400 Bad Request"), "{said}");
+    assert!(heard.join().unwrap().contains("PgvigilWatchdog"));
+}
+
+fn whole_body(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        text.extend_from_slice(&buffer[..read]);
+        let whole = String::from_utf8_lossy(&text);
+        let Some((head, body)) = whole.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1).unwrap();
+        let length = length.lines().next().unwrap().parse::<usize>().unwrap();
+        if body.len() >= length {
+            return body.to_owned();
+        }
     }
 }
 
@@ -242,6 +297,9 @@ fn behind_https_only_one_that_is_trusted_is_told() {
         }
     };
     assert_eq!(said(trusting(&trusted), &url).0, "taken");
+    let pipe = place.join("pipe.pem");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
     let untrusted = "speak TLS: invalid peer certificate: ";
     let elsewhere = format!("https://127.0.0.1:{port}");
     for (sentence, words) in [
@@ -251,6 +309,7 @@ fn behind_https_only_one_that_is_trusted_is_told() {
             said(trusting(&place.join("none.pem")), &url).0,
             "name a readable PEM file in ca_file",
         ),
+        (said(trusting(&pipe), &url).0, "it is no regular file"),
     ] {
         assert!(sentence.contains(words), "{sentence}");
     } // The system's authorities, where it has some, know nothing of it.

@@ -3,12 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pgvigil::config::Alertmanager as Wanted;
-use pgvigil::notify::{Alerts, Rules, send};
+use pgvigil::notify::{Alerts, DEADLINE, Rules, send};
 use serde_json::Value;
 
 use super::evaluate;
@@ -16,9 +17,16 @@ use crate::support::config::{NAME, write_alone};
 use crate::support::place::{Place, executable, leashed};
 use crate::support::programs;
 use crate::support::sidecar::Sidecar;
-use crate::support::wait_until;
+use crate::support::{own_address, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// An address that nobody listens on, and nobody else will.
+fn nobodys() -> SocketAddr {
+    // Below the ports that the system gives away.
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    own_address(NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// An Alertmanager, and what its receiver was sent.
 pub(super) struct Alertmanager {
@@ -29,10 +37,7 @@ pub(super) struct Alertmanager {
 
 impl Alertmanager {
     pub(super) fn start(place: &Place) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        Self::start_at(place, address)
+        Self::start_at(place, nobodys())
     }
 
     pub(super) fn start_at(place: &Place, address: SocketAddr) -> Self {
@@ -200,6 +205,10 @@ fn an_alert_arrives_is_shown_and_is_over() {
         "Verification found 2 damaged backup(s) of pg in namespace db on cluster prod. They may not restore."
     );
     assert_eq!(shown[0]["generatorURL"], "https://pgvigil.example.org/");
+    assert_eq!(
+        shown[0]["annotations"]["dashboard_url"],
+        "https://pgvigil.example.org/servers/pg"
+    );
     assert_eq!(shown[0]["status"]["state"], "active");
     wait_until("the receiver hears of it", 10 * SECOND, || {
         alertmanager
@@ -232,9 +241,7 @@ fn the_sidecar_tells_alertmanager_and_tells_it_again() {
     let sidecar = Sidecar::start(&place, &config);
     assert!(!sidecar.metrics().contains("pgvigil_notifications"));
 
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = nobodys();
     let notify = format!(
         "notify:\n  alertmanager:\n    urls: ['http://{address}/prefix/']\n    labels: {{ cluster: prod }}\n    page_url: 'https://pgvigil.example.org/'\n"
     );
@@ -281,7 +288,7 @@ fn the_sidecar_tells_alertmanager_and_tells_it_again() {
     assert!(count(&sidecar, "last_success_timestamp_seconds") > 1e9);
 
     // What waits is kept, and goes on waiting after a restart.
-    let kept = place.backups().join("alerts.json");
+    let kept = place.backups().join("alerts/alerts.json");
     wait_until("what waits is kept", 20 * SECOND, || kept.exists());
     let before: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
     let since = |kept: &Value| {
@@ -322,15 +329,15 @@ fn check_says_whether_alertmanager_answers() {
     let alertmanager = Alertmanager::start(&place);
     let config = write_alone(&place, "");
     let alone = std::fs::read_to_string(&config).unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = nobodys();
+    let silent = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [one, two] = silent.each_ref().map(|one| one.local_addr().unwrap());
     let text = format!(
-        "{alone}notify: {{ alertmanager: {{ urls: ['{}', 'http://{gone}'] }} }}\n",
+        "{alone}notify: {{ alertmanager: {{ urls: ['http://{one}', '{}', 'http://{gone}', 'http://{two}'] }} }}\n",
         alertmanager.url()
     );
     std::fs::write(&config, text).unwrap();
+    let began = Instant::now();
     let done = crate::support::program::pgvigil(&place)
         .args(["check", "--config"])
         .about(&config)
@@ -340,6 +347,11 @@ fn check_says_whether_alertmanager_answers() {
     let bad =
         format!("BAD   alertmanager: ask Alertmanager http://{gone}: connect: Connection refused");
     assert!(done.stdout.contains(&bad), "{}", done.stdout);
+    for silent in [one, two] {
+        let bad = format!("http://{silent}: no answer within 10 s");
+        assert!(done.stdout.contains(&bad), "{}", done.stdout);
+    }
+    assert!(began.elapsed() < DEADLINE * 2, "they are asked together");
 }
 
 /// A program that is there, so that the name is used.
