@@ -154,11 +154,12 @@ fn row(line: &Line<'_>, now: DateTime<Utc>) -> Markup {
             td.long.full role="cell" { (line.answer.sentence) (asides(view, now)) }
             td.number role="cell" data-label="Newest backup" { @match &status.newest {
                 Some(newest) => (format_age((now - newest.finished_at).to_std().unwrap_or_default())),
+                None if !status.is_known => "unknown",
                 None => "none",
             } " " span.quiet { "max " (format_duration(objectives.max_age)) } }
             td.number.spare role="cell" { @if let Some(newest) = &status.newest { (format_bytes(newest.bytes)) } }
             td.number.spare role="cell" { @if let Some(seconds) = status.trend.restore_seconds() { (format_seconds(seconds)) } }
-            td.time.spare role="cell" { @match status.drill.last_success { Some(at) => (moment::relative(at, now)), None => "never" } }
+            td.time.spare role="cell" { @match status.drill.last_success { Some(at) => (moment::relative(at, now)), None if !status.is_known => "unknown", None => "never" } }
             td.number.spare role="cell" { @if view.space.is_unknown() { "unknown" } @else if fill > objectives.max_fill { strong.bad { (format!("{:.0} %", fill * 100.0)) } } @else { (format!("{:.0} %", fill * 100.0)) } }
             td.time.spare role="cell" { @match view.next.backup { Some(at) => (moment::relative(at, now)), None => "none" } }
         }

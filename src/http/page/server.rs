@@ -34,13 +34,15 @@ pub(super) fn page(sight: Sight<'_>, view: &ServerView, wish: &Wish) -> String {
             p class={ "verdict " (class(answer.level)) } { "Could I restore now?" strong { (answer.sentence) } (best(view, now)) }
             @for error in view.unreadable.iter().chain(&view.observe_trouble) { p.verdict.note.bad role="status" { (error) } }
             @if let Some(name) = &view.status.newer_is_cut { p.verdict.note.bad { "Not whole: " (name) } }
-            (cards(view, now))
-            (at_work(view, now))
-            (backups(view, now))
-            (trends::render(view))
-            (jobs(view, now))
-            (problems(view, now))
-            (databases(view))
+            @if view.status.is_known {
+                (cards(view, now))
+                (at_work(view, now))
+                (backups(view, now))
+                (trends::render(view))
+                (jobs(view, now))
+                (problems(view, now))
+                (databases(view))
+            } @else { (at_work(view, now)) }
         }
     };
     let title = format!("{}: {} – pgvigil", name, super::word(answer.level));

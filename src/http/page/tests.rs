@@ -13,6 +13,7 @@ fn shared(names: &[&str]) -> Shared {
     shared.write(|snapshot| {
         snapshot.loaded = true;
         for view in &mut snapshot.servers {
+            view.status.is_known = true;
             view.space = Space {
                 size_bytes: 1_000,
                 available_bytes: 600,
@@ -193,6 +194,31 @@ fn a_good_answer_is_doubtful_where_the_directory_cannot_be_read() {
         &page(&shared, ""),
         &["As far as is known: Yes", "read it: denied"],
     );
+}
+
+#[test]
+fn of_a_directory_that_was_never_read_nothing_is_said() {
+    let shared = shared(&["a", "b"]);
+    shared.update_nth(0, |view| {
+        view.status = ServerStatus::default();
+        view.unreadable = Some("read it: denied".to_owned());
+    });
+    let of = shared.read(|snapshot| render_server(sight(snapshot), "a", &Wish::default()));
+    for page in [of.expect("a page"), page(&shared, "show=attention&name=a")] {
+        says(
+            &page,
+            &["Unknown: its directory cannot be read.", "read it: denied"],
+        );
+        for word in [
+            "no backup",
+            "There is none",
+            "never",
+            "None in the ledger",
+            "not measured",
+        ] {
+            assert!(!page.contains(word), "{word}: {page}");
+        }
+    }
 }
 
 #[test]
