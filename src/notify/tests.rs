@@ -303,7 +303,8 @@ async fn a_file_that_could_not_be_read_is_written_anew() {
     let mut memory = Memory::default();
     assert_eq!(memory.recall(&directories, at(1, 1)).await, []);
     memory.keep(Default::default(), &directories, at(1, 1));
-    memory.next().await;
+    let written = tokio::time::timeout(Duration::from_secs(5), memory.next());
+    written.await.expect("it is written");
     let text = std::fs::read_to_string(&file).expect("read");
     assert!(!text.contains("understands"), "{text}");
 }
