@@ -1,7 +1,7 @@
 //! Prometheus and Alertmanager as they are installed, with the rules, routes and templates as they are shipped.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::form::{self, Form};
 use super::receiver::Receiver;
+use crate::support::http::own_address;
 use crate::support::place::{Place, executable, leashed};
 use crate::support::{programs, wait_until};
 
@@ -29,12 +30,6 @@ pub(super) struct Stack {
 struct Leashed {
     leash: Child,
     address: SocketAddr,
-}
-
-/// An address that no other process of this machine listens on: of all those of the loopback device, the one with our number.
-pub(super) fn own_address(port: u16) -> SocketAddr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 64 | high, middle, low), port))
 }
 
 impl Stack {
