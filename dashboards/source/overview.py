@@ -20,7 +20,8 @@ def share(of_what, objective):
     return f"({of_what}) / ({value(objective)} > 0)"
 
 
-AGE_SHARE = share(age("pgvigil_backup_last_success_timestamp_seconds"), "pgvigil_objective_max_age_seconds")
+# Less than no age is no good sign, and has no share.
+AGE_SHARE = share(age("pgvigil_backup_last_success_timestamp_seconds") + " >= 0", "pgvigil_objective_max_age_seconds")
 RESTORE_SHARE = share(RESTORE_TIME, "pgvigil_objective_max_restore_time_seconds")
 DURATION_SHARE = share(known("pgvigil_backup_last_duration_seconds"), "pgvigil_objective_max_duration_seconds")
 FILL_SHARE = share(FILL, "pgvigil_objective_max_fill_ratio")

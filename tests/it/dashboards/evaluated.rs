@@ -253,6 +253,9 @@ fn the_table_tells_the_truth() {
     assert!(age.0["shop customers"] > 4.0 * DAY);
     assert!(!age.0.contains_key("stock archive"), "never is no age");
     assert!(!age.0.contains_key("stock gone"));
+    let late = column(&dashboard, "of its limit").0;
+    assert!(late["shop customers"] > 2.0);
+    assert!(!late.contains_key("stock tills"), "dated in the future");
     let proven = column(&dashboard, "Proven ago");
     assert!((proven.0["stock orders"] - 100.0 * DAY).abs() < 1.0);
     assert!(!proven.0.contains_key("stock fresh"));
