@@ -80,8 +80,11 @@ async fn draw(progress: Progress) {
                 bar.set_length(expected);
             }
         }
-        bar.set_position(bytes);
-        bar.tick();
+        // Before the first stage there is nothing to show, and no style to show it in.
+        if !stage.is_empty() {
+            bar.set_position(bytes);
+            bar.tick();
+        }
         tokio::time::sleep(REDRAW).await;
     }
 }
