@@ -1,15 +1,17 @@
 """The dashboard of all servers: could each be restored now, to when, how fast, proven when? Worst first."""
 
 from grafana import Query, annotation, dashboard, lines, overrides, stat, table, tag_link, timeline
-from queries import CRITICAL, DOING, DOINGS, KEYS, OF_SERVER, PROBABLY, RESTORE_TIME, VERDICT, VERDICTS, WARNING, YES, age, firing, increased, known, least, moment, of, of_process, value, variables
+from queries import CRITICAL, DOING, DOINGS, FILL, KEYS, OF_SERVER, PROBABLY, RESTORE_TIME, RULES, VERDICT, VERDICTS, WARNING, YES, age, counted, firing, increased, known, least, moment, of, of_process, value, variables
 
 NAME = "{{namespace}} {{server}}"
 LATE = (("green", None), ("yellow", 0.8), ("red", 1))
-ALERTS = f"count by ({KEYS}) ({firing(OF_SERVER)})"
+# 0 only where the rules are loaded, and where a backup was ever verified.
+ALERTS = f"count by ({KEYS}) ({firing(OF_SERVER)}) or 0 * {value('pgvigil_up')} * on () group_left () {RULES}"
+DAMAGED = f"{value('pgvigil_verify_corrupt_backups')} > 0 or {value('pgvigil_verify_corrupt_backups')} and {value('pgvigil_verify_last_success_timestamp_seconds')} > 0"
 COLOURED = {"custom.cellOptions": {"type": "color-text"}}
 
 
-def counted(condition):
+def servers(condition):
     return f"count((\n{VERDICT}\n) {condition}) or 0 * count({of_process('pgvigil_build_info')})"
 
 
@@ -18,10 +20,11 @@ def share(of_what, objective):
     return f"({of_what}) / ({value(objective)} > 0)"
 
 
-AGE_SHARE = share(age("pgvigil_backup_last_success_timestamp_seconds"), "pgvigil_objective_max_age_seconds")
+# Less than no age is no good sign, and has no share.
+AGE_SHARE = share(age("pgvigil_backup_last_success_timestamp_seconds") + " >= 0", "pgvigil_objective_max_age_seconds")
 RESTORE_SHARE = share(RESTORE_TIME, "pgvigil_objective_max_restore_time_seconds")
 DURATION_SHARE = share(known("pgvigil_backup_last_duration_seconds"), "pgvigil_objective_max_duration_seconds")
-FILL = value("pgvigil_volume_fill_ratio")
+FILL_SHARE = share(FILL, "pgvigil_objective_max_fill_ratio")
 
 ANNOTATIONS = [
     annotation("Backups", moment("pgvigil_backup_last_success_timestamp_seconds"), "green", "Backup", NAME, shown=False),
@@ -32,10 +35,10 @@ ANNOTATIONS = [
 ]
 
 ANSWERS = [
-    stat("Could I restore now?", "Of how many servers the newest backup could be restored. Yes: it is young enough, and the last test restore gave back every row. Probably: nothing was ever proven, or too long ago. No: there is none, it is too old, damaged, failed its test restore, or pgvigil has gone silent.", [
-        Query(counted(f"< {PROBABLY}"), "No", now=True, steps=(("green", None), ("red", 1))),
-        Query(counted(f">= {PROBABLY} < {YES}"), "Probably", now=True, steps=(("green", None), ("yellow", 1))),
-        Query(counted(f">= {YES}"), "Yes", now=True, steps=(("red", None), ("green", 1))),
+    stat("Could I restore now?", "Of how many servers the newest backup could be restored. Yes: it is young enough, and the last test restore gave back every row. Probably: nothing was ever proven, or too long ago, or the volume or the clock cannot be trusted. No: there is none, it is too old, damaged, failed its test restore, or pgvigil has gone silent.", [
+        Query(servers(f"< {PROBABLY}"), "No", now=True, steps=(("green", None), ("red", 1))),
+        Query(servers(f">= {PROBABLY} < {YES}"), "Probably", now=True, steps=(("green", None), ("yellow", 1))),
+        Query(servers(f">= {YES}"), "Yes", now=True, steps=(("red", None), ("green", 1))),
     ], size=(5, 6), text="value_and_name", empty="pgvigil is silent", runbooks=["PgvigilBackupTooOld", "PgvigilAbsent"]),
     stat("To when?", "The server whose newest whole backup is the oldest: what was written since is in no backup. Servers without any are counted beside it.", [
         Query(f"bottomk(1, {moment('pgvigil_backup_last_success_timestamp_seconds')})", "oldest: {{server}}", now=True, unit="dateTimeFromNow"),
@@ -50,9 +53,9 @@ ANSWERS = [
         Query(f"count({value('pgvigil_drill_proven_backup_timestamp_seconds')} == 0) or 0 * count({of_process('pgvigil_build_info')})", "never proven", now=True, steps=(("green", None), ("yellow", 1))),
     ], size=(5, 6), text="value_and_name", empty="never", runbooks=["PgvigilDrillOverdue", "PgvigilDrillFailed"]),
     stat("Alerts", "Firing alerts of pgvigil, and whether its rules are loaded at all: without them nothing fires.", [
-        Query(f"count({firing(CRITICAL)}) or vector(0)", "critical", now=True, steps=(("green", None), ("red", 1))),
-        Query(f"count({firing(WARNING)}) or vector(0)", "warning", now=True, steps=(("green", None), ("yellow", 1))),
-        Query('max(ALERTS{alertname="PgvigilWatchdog", alertstate="firing"}) or vector(0)', "rules", now=True, mappings={0: ("not loaded", "red"), 1: ("loaded", "green")}),
+        Query(counted(firing(CRITICAL)), "critical", now=True, steps=(("green", None), ("red", 1))),
+        Query(counted(firing(WARNING)), "warning", now=True, steps=(("green", None), ("yellow", 1))),
+        Query(f"{RULES} or vector(0)", "rules", now=True, mappings={0: ("not loaded", "red"), 1: ("loaded", "green")}),
     ], size=(4, 6), text="value_and_name", runbooks=["PgvigilWatchdog"]),
 ]
 
@@ -62,14 +65,15 @@ COLUMNS = [
     ("of its limit", Query(AGE_SHARE, table=True, unit="percentunit", decimals=0, steps=LATE, style=COLOURED)),
     ("Size", Query(known("pgvigil_backup_last_size_bytes"), table=True, unit="bytes", style={"noValue": "none"})),
     ("Took", Query(known("pgvigil_backup_last_duration_seconds"), table=True, unit="s", decimals=1, style={"noValue": "none"})),
-    ("Damaged", Query(value("pgvigil_verify_corrupt_backups"), table=True, unit="none", mappings={0: ("none", "green")}, steps=(("green", None), ("red", 1)), style=COLOURED)),
+    ("Damaged", Query(DAMAGED, table=True, unit="none", mappings={0: ("none", "green")}, steps=(("text", None), ("red", 1)), style={**COLOURED, "noValue": "not verified"})),
     ("Proven ago", Query(age("pgvigil_drill_last_success_timestamp_seconds"), table=True, unit="s", decimals=1, style={"noValue": "never"})),
     ("Restores in", Query(RESTORE_TIME, table=True, unit="s", decimals=1, style={"noValue": "unknown"})),
     ("of its objective", Query(RESTORE_SHARE, table=True, unit="percentunit", decimals=0, steps=LATE, style=COLOURED)),
-    ("Volume", Query(FILL, table=True, unit="percentunit", decimals=0, steps=(("green", None), ("yellow", 0.7), ("red", 0.8)), style={"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1})),
+    ("Volume", Query(FILL, table=True, unit="percentunit", decimals=0, style={"noValue": "not measured"})),
+    ("of what may be full", Query(FILL_SHARE, table=True, unit="percentunit", decimals=0, steps=LATE, style=COLOURED)),
     ("Next backup", Query(moment("pgvigil_backup_next_run_timestamp_seconds"), table=True, unit="dateTimeFromNow", style={"noValue": "none"})),
     ("Now it", Query(DOING, table=True, mappings=DOINGS, style={**COLOURED, "custom.width": 180})),
-    ("Alerts", Query(ALERTS, table=True, unit="none", steps=(("green", None), ("red", 1)), style={**COLOURED, "noValue": "none"})),
+    ("Alerts", Query(ALERTS, table=True, unit="none", mappings={0: ("none", "green")}, steps=(("text", None), ("red", 1)), style={**COLOURED, "noValue": "rules not loaded"})),
 ]
 
 LINK = "/d/pgvigil?var-datasource=${datasource}&var-namespace=${__data.fields.Namespace}&var-server=${__data.fields.Server}"

@@ -71,17 +71,27 @@ def firing(*matchers):
     return f"ALERTS{{{', '.join((*chosen, *matchers))}}}"
 
 
-RESTORE_TIME = known("pgvigil_drill_phase_duration_seconds", 'phase="restore"')
+def counted(alerts):
+    """How many, 0 where none is; nothing where the rules are not loaded, since then nothing is known of alerts."""
+    return f"count({alerts}) or 0 * {RULES}"
 
-# The first condition that holds tells. The last line is for servers that Prometheus knew within three days and does not any more.
+
+RULES = 'max(ALERTS{alertname="PgvigilWatchdog", alertstate="firing"})'
+RESTORE_TIME = known("pgvigil_drill_phase_duration_seconds", 'phase="restore"')
+# A volume of no size could not be measured, and its share of 0 says nothing.
+FILL = f"{value('pgvigil_volume_fill_ratio')} and {value('pgvigil_volume_size_bytes')} > 0"
+
+# The first condition that holds tells. Clocks may differ by five minutes, as in src/status/verdict.rs. The last line is for servers that Prometheus knew within three days and does not any more.
 VERDICT = "\n".join([
     f"0 * ({value('pgvigil_backup_last_success_timestamp_seconds')} == 0)",
     f"or 1 + 0 * ({age('pgvigil_backup_last_success_timestamp_seconds')} > {value('pgvigil_objective_max_age_seconds')})",
     f"or 2 + 0 * ({value('pgvigil_drill_last_failure_timestamp_seconds')} > {value('pgvigil_drill_last_success_timestamp_seconds')})",
     f"or 3 + 0 * ({value('pgvigil_verify_corrupt_backups')} > 0)",
-    f"or 4 + 0 * ({value('pgvigil_drill_proven_backup_timestamp_seconds')} == 0)",
-    f"or 5 + 0 * ({age('pgvigil_drill_last_success_timestamp_seconds')} > {value('pgvigil_objective_max_drill_age_seconds')})",
-    f"or 6 + 0 * {value('pgvigil_up')}",
+    f"or 4 + 0 * ({value('pgvigil_backup_last_success_timestamp_seconds')} > time() + 300)",
+    f"or 5 + 0 * ({value('pgvigil_drill_proven_backup_timestamp_seconds')} == 0)",
+    f"or 6 + 0 * ({age('pgvigil_drill_last_success_timestamp_seconds')} > {value('pgvigil_objective_max_drill_age_seconds')})",
+    f"or 7 + 0 * ({value('pgvigil_volume_size_bytes')} == 0)",
+    f"or 8 + 0 * {value('pgvigil_up')}",
     f"or -1 * group by ({KEYS}) (last_over_time({of('pgvigil_up')}[3d]))",
 ])
 
@@ -91,19 +101,25 @@ VERDICTS = {
     1: ("Only an old state", "red"),
     2: ("Not surely: the test restore failed", "red"),
     3: ("Not surely: a backup is damaged", "red"),
-    4: ("Probably: never proven", "yellow"),
-    5: ("Probably: proven long ago", "yellow"),
-    6: ("Yes", "green"),
+    4: ("Unknown: dated in the future", "yellow"),
+    5: ("Probably: never proven", "yellow"),
+    6: ("Probably: proven long ago", "yellow"),
+    7: ("As far as is known: volume not measured", "yellow"),
+    8: ("Yes", "green"),
 }
 # From these values on a server counts as one that could probably, and as one that could surely be restored.
-PROBABLY, YES = 4, 6
+PROBABLY, YES = 4, 8
+
+# Of a server whose schedules are all `never` nothing is due.
+SCHEDULED = " or ".join(known(f"pgvigil_{job}_next_run_timestamp_seconds") for job in ("backup", "verify", "drill"))
 
 DOING = "\n".join([
     f"4 * ({value('pgvigil_backup_in_progress')} == 1)",
     f"or 3 * ({value('pgvigil_drill_in_progress')} == 1)",
     f"or 2 * ({value('pgvigil_verify_in_progress')} == 1)",
     f"or 5 * ({value('pgvigil_backup_paused')} == 1)",
-    f"or 1 * ({value('pgvigil_up')} == 1)",
+    f"or 1 * ({value('pgvigil_up')} == 1 and ({SCHEDULED}))",
+    f"or 6 * ({value('pgvigil_up')} == 1)",
     f"or 0 * ({value('pgvigil_up')} == 0)",
 ])
 
@@ -114,4 +130,5 @@ DOINGS = {
     3: ("restores for a test", "purple"),
     4: ("takes a backup", "super-light-blue"),
     5: ("is paused", "yellow"),
+    6: ("has nothing scheduled", "text"),
 }

@@ -1,7 +1,7 @@
 """The dashboard of one server: the same four answers, and the history behind each. Alerts link here."""
 
 from grafana import Query, annotation, dashboard, lines, stat, tag_link, text_variable, timeline, url_link
-from queries import CRITICAL, DOING, DOINGS, OF_SERVER, RESTORE_TIME, VERDICT, VERDICTS, WARNING, age, firing, increased, known, largest, least, moment, of, of_process, value, variables
+from queries import CRITICAL, DOING, DOINGS, FILL, OF_SERVER, RESTORE_TIME, VERDICT, VERDICTS, WARNING, age, counted, firing, increased, known, largest, least, moment, of, of_process, value, variables
 
 NAME = "{{server}}"
 INSTANCE = "{{instance}}"
@@ -54,10 +54,10 @@ ANSWERS = [
         Query(moment(PROVEN), "passed", now=True, unit="dateTimeFromNow"),
         Query(moment("pgvigil_drill_proven_backup_timestamp_seconds"), "a backup of", now=True, unit="dateTimeAsIso"),
     ], (5, 5), text="value_and_name", empty="never", runbooks=["PgvigilDrillFailed", "PgvigilDrillOverdue"]),
-    stat("Alerts", "Firing alerts of this server.", [
-        Query(f"count({firing(CRITICAL, OF_SERVER)}) or vector(0)", "critical", now=True, steps=(("green", None), ("red", 1))),
-        Query(f"count({firing(WARNING, OF_SERVER)}) or vector(0)", "warning", now=True, steps=(("green", None), ("yellow", 1))),
-    ], (3, 5), text="value_and_name"),
+    stat("Alerts", "Firing alerts of this server; they need pgvigil's rules in Prometheus.", [
+        Query(counted(firing(CRITICAL, OF_SERVER)), "critical", now=True, steps=(("green", None), ("red", 1))),
+        Query(counted(firing(WARNING, OF_SERVER)), "warning", now=True, steps=(("green", None), ("yellow", 1))),
+    ], (3, 5), text="value_and_name", empty="rules not loaded", runbooks=["PgvigilWatchdog"]),
 ]
 
 PLAN = [
@@ -132,7 +132,7 @@ VOLUME = [
         Query(known("pgvigil_volume_requested_bytes"), f"{NAME}: claim", style={"custom.fillOpacity": 0}),
         Query(known("pgvigil_backup_predicted_size_bytes"), f"{NAME}: next backup", objective=True),
     ], unit="bytes", runbooks=["PgvigilNextBackupWillNotFit", "PgvigilVolumeUnmeasured"]),
-    lines("How full", "The worse of what the file system says, and of the folder's share in the claim.", [Query(value("pgvigil_volume_fill_ratio"), f"{NAME}: full"), objective("pgvigil_objective_max_fill_ratio")], unit="percentunit", maximum=1, runbooks=["PgvigilVolumeFilling"]),
+    lines("How full", "The worse of what the file system says, and of the folder's share in the claim.", [Query(FILL, f"{NAME}: full"), objective("pgvigil_objective_max_fill_ratio")], unit="percentunit", maximum=1, empty="not measured", runbooks=["PgvigilVolumeFilling", "PgvigilVolumeUnmeasured"]),
     lines("Days until a backup no longer fits", "At the present pace of growth, with the retention policy at work. There is nothing to draw while that is not foreseen.", [
         Query(f"({least(of('pgvigil_volume_full_timestamp_seconds') + ' > 0')} - time()) / 86400", NAME),
     ], unit="d", decimals=1, empty="not foreseen", steps=(("red", None), ("green", 4)), steps_drawn=True, runbooks=["PgvigilVolumeFullSoon"]),

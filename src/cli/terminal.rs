@@ -73,15 +73,19 @@ async fn draw(progress: Progress) {
         let (stage, bytes, expected) = progress.now();
         if (stage, expected) != shown {
             shown = (stage, expected);
-            bar.reset();
+            // A reset draws, so what it draws comes first.
             bar.set_style(style(expected > 0));
             bar.set_message(stage);
+            bar.reset();
             if expected > 0 {
                 bar.set_length(expected);
             }
         }
-        bar.set_position(bytes);
-        bar.tick();
+        // Before the first stage there is nothing to show.
+        if !stage.is_empty() {
+            bar.set_position(bytes);
+            bar.tick();
+        }
         tokio::time::sleep(REDRAW).await;
     }
 }

@@ -1,5 +1,6 @@
 //! The demonstrations: they show what they promise, end when they are asked to, and leave nothing.
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,4 +66,31 @@ fn the_demonstration_with_alerts_shows_what_is_told() {
     }
     all_gone(&place, Duration::from_secs(20));
     assert_eq!(place.scratch_directories(), Vec::<String>::new());
+}
+
+#[test]
+fn where_nobody_may_mount_the_demonstration_with_alerts_says_what_to_do() {
+    if !programs::alertmanager().is_absolute() {
+        // An installed one has its files in /usr/share, and nothing is to be mounted.
+        return;
+    }
+    let place = Place::new();
+    symlink("/bin/false", place.join("unshare")).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/demo");
+    let done = Pgvigil::by(script, &place)
+        .env("PATH", format!("{}:{path}", place.join(".").display()))
+        .env("PGVIGIL", executable())
+        .args(["--once"])
+        .start()
+        .wait(PATIENCE)
+        .exits(1);
+    assert_eq!(done.stdout, "", "nothing has begun");
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(
+        done.stderr
+            .contains("install Debian's package prometheus-alertmanager"),
+        "{}",
+        done.stderr
+    );
 }

@@ -67,7 +67,7 @@ async fn start(args: &Args, progress: &Progress) -> Result<Scratch> {
     progress.stage("fill it", 0);
     let told = sample::fill(source.target(), progress).await?;
     terminal::print(&format!(
-        "sample server: PostgreSQL {}, {} and some, made in {}\n{told}",
+        "sample server: PostgreSQL {}, {} beside its own, made in {}\n{told}",
         binaries.version,
         render::plural(sample::DATABASES.len() as u64, "database"),
         render::seconds(began.elapsed().as_secs_f64())

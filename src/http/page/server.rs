@@ -136,7 +136,7 @@ fn cards(view: &ServerView, now: DateTime<Utc>) -> Markup {
                     dd { (format_bytes(view.space.left_bytes())) " left" }
                     dd { (forecast(view, now)) }
                 }
-                dd { (status.kept) " backups kept: " (format_bytes(status.kept_bytes)) }
+                dd { (status.kept) @if status.kept == 1 { " backup kept: " } @else { " backups kept: " } (format_bytes(status.kept_bytes)) }
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The dashboards: made from their source, sound by the rules of Grafana's dashboard-linter, of one mind with the program, and
-//! every query of theirs has an answer in a Prometheus that holds ten days of nine servers.
+//! every query of theirs has an answer in a Prometheus that holds ten days of eleven servers.
 
 mod evaluated;
 mod exported;

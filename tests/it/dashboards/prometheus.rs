@@ -1,8 +1,8 @@
-//! A Prometheus that holds ten days of what nine servers' pgvigils would have exported: see tests/dashboards/history.
+//! A Prometheus that holds ten days of what eleven servers' pgvigils would have exported: see tests/dashboards/history.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::exported;
-use crate::support::http::exchange;
+use crate::support::http::{exchange, own_address};
 use crate::support::place::{Place, executable, leashed};
 use crate::support::{fed, programs, wait_until};
 
@@ -64,7 +64,7 @@ fn history() -> Vec<u8> {
 impl Prometheus {
     fn start(place: Place) -> Self {
         fs::write(place.join("prometheus.yaml"), "{}").unwrap();
-        let address = free_address();
+        let address = own_address(9091);
         let log = fs::File::create(place.join("log")).unwrap();
         let mut child = leashed(&executable())
             .arg("--")
@@ -93,7 +93,12 @@ impl Prometheus {
 
     /// What an expression is at the end.
     pub(super) fn now(&self, expression: &str) -> Vec<Series> {
-        self.series(&format!("query?time={END}"), expression)
+        self.at(END, expression)
+    }
+
+    /// What it was then.
+    pub(super) fn at(&self, moment: i64, expression: &str) -> Vec<Series> {
+        self.series(&format!("query?time={moment}"), expression)
     }
 
     /// What it was in the last week.
@@ -124,12 +129,6 @@ impl Prometheus {
         let body = body.unwrap_or_else(|| panic!("Prometheus refuses: {of}"));
         serde_json::from_str::<Value>(&body).unwrap()["data"].take()
     }
-}
-
-/// One that nobody listens on now; should another process be quicker, Prometheus ends and says so.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
 }
 
 fn series(found: &Value) -> Series {

@@ -58,6 +58,7 @@ pub(super) fn parts(expression: &str) -> Parts {
             if LABEL_LISTS.contains(&word) && rest.starts_with('(') {
                 let labels = until(&mut rest, ')');
                 let labels = labels.split(',').map(|label| label.trim().to_owned());
+                let labels = labels.filter(|label| !label.is_empty());
                 parts.grouping.extend(labels);
             } else if rest.starts_with('(') || rest.starts_with("by ") {
                 called = word.to_owned();
@@ -129,12 +130,12 @@ fn until<'a>(rest: &mut &'a str, closing: char) -> &'a str {
 #[test]
 fn finds_selectors_with_their_functions_and_the_labels_that_group() {
     let found = parts(
-        "1 + 0 * (time() - max by (cluster, server) (a_b{x=~\"$x, }\", y!=\"2\"} > 0)) or\n sum(increase(c_total[$__rate_interval])) / on (z) group_left () d:e",
+        "1 + 0 * (time() - max by (cluster, server) (a_b{x=~\"$x, }\", y!=\"2\"} > 0)) or\n sum(increase(c_total[$__rate_interval])) / on (z) group_left () d:e * on () f_g",
     );
-    assert_eq!(found.grouping[..3], ["cluster", "server", "z"]);
+    assert_eq!(found.grouping, ["cluster", "server", "z"]);
     let names: Vec<_> = found.selectors.iter().map(|one| &*one.name).collect();
-    assert_eq!(names, ["a_b", "c_total", "d:e"]);
-    let [first, second, third] = &found.selectors[..] else {
+    assert_eq!(names, ["a_b", "c_total", "d:e", "f_g"]);
+    let [first, second, third, _] = &found.selectors[..] else {
         panic!("{found:?}")
     };
     assert!(first.has("x", "=~", "$x, }") && first.has("y", "!=", "2"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
 
-use super::stack::own_address;
+use crate::support::http::own_address;
 use crate::support::place::Place;
 use crate::support::program::pgvigil;
 use crate::support::server::Server;
@@ -23,6 +23,9 @@ const JOB: Duration = Duration::from_secs(120);
 
 /// Those that stay well, with jobs all the time.
 pub(super) const HEALTHY: [&str; 2] = ["healthy-1", "healthy-2"];
+
+/// When each of their jobs is due.
+const OFTEN: &str = "*/2 * * * *";
 
 /// Those that something happens to, with the role that each connects as. Nothing of theirs runs by itself.
 const FAULTY: [(&str, &str); 6] = [
@@ -89,7 +92,8 @@ impl Site {
         site
     }
 
-    /// Folders, configurations, and a backup of each.
+    /// Folders, configurations, and a backup of each. Those that stay well are proven too: from the first entry of a ledger
+    /// on, two intervals may pass without, and a busy machine needs its time.
     fn prepare(&self) {
         fs::write(self.place.join("token"), TOKEN).unwrap();
         fs::create_dir(self.volume.path().join(ON_A_VOLUME)).unwrap();
@@ -97,15 +101,16 @@ impl Site {
         for name in names.clone().filter(|name| *name != ON_A_VOLUME) {
             fs::create_dir(self.directory(name)).unwrap();
         }
-        let here: String =
-            FAULTY
-                .iter()
-                .filter(|(name, _)| *name != KILLED)
-                .map(|(name, role)| self.entry(name, role, "never", "never", "never"))
-                .chain(HEALTHY.iter().map(|name| {
-                    self.entry(name, "postgres", "* * * * *", "* * * * *", "* * * * *")
-                }))
-                .collect();
+        let here: String = FAULTY
+            .iter()
+            .filter(|(name, _)| *name != KILLED)
+            .map(|(name, role)| self.entry(name, role, "never", "never", "never"))
+            .chain(
+                HEALTHY
+                    .iter()
+                    .map(|name| self.entry(name, "postgres", OFTEN, OFTEN, OFTEN)),
+            )
+            .collect();
         let elsewhere = self.entry(KILLED, "postgres", "never", "never", "never");
         self.write_config("pgvigil.yaml", "127.0.0.1:0", &here);
         self.write_config("other.yaml", &own_address(9959).to_string(), &elsewhere);
@@ -115,9 +120,16 @@ impl Site {
             } else {
                 "pgvigil.yaml"
             };
-            let command = self.volume.inside(&self.place);
-            let command = command.args(["backup", "--server", name, "--config"]);
-            command.about(&self.place.join(config)).run().exits(0);
+            let jobs: &[&[&str]] = if HEALTHY.contains(&name) {
+                &[&["backup"], &["verify", "latest"], &["drill", "latest"]]
+            } else {
+                &[&["backup"]]
+            };
+            for job in jobs {
+                let command = self.volume.inside(&self.place).args(*job);
+                let command = command.args(["--server", name, "--config"]);
+                command.about(&self.place.join(config)).run().exits(0);
+            }
         }
         let scratch = Place::new();
         let backup = sample::Backup::take_of(&self.server, &scratch);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::form::{self, Form};
 use super::receiver::Receiver;
+use crate::support::http::own_address;
 use crate::support::place::{Place, executable, leashed};
 use crate::support::{programs, wait_until};
 

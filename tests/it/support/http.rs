@@ -1,7 +1,7 @@
 //! One request, one answer, in the plain text that HTTP is.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// An answer: status, content type, body.
@@ -9,6 +9,12 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: String,
+}
+
+/// An address that no other process of this machine listens on: of all those of the loopback device, the one with our number.
+pub(crate) fn own_address(port: u16) -> SocketAddr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, 64 | high, middle, low), port))
 }
 
 /// Sends a request that asks to close the connection, and reads to its end.
