@@ -14,8 +14,6 @@ use crate::support::http::own_address;
 use crate::support::place::{Place, executable, leashed};
 use crate::support::{programs, wait_until};
 
-pub(super) use crate::support::own_address;
-
 const START: Duration = Duration::from_secs(60);
 
 /// What Prometheus is told of where pgvigil runs.

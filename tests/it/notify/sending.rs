@@ -14,10 +14,11 @@ use serde_json::Value;
 
 use super::evaluate;
 use crate::support::config::{NAME, write_alone};
+use crate::support::http::own_address;
 use crate::support::place::{Place, executable, leashed};
 use crate::support::programs;
 use crate::support::sidecar::Sidecar;
-use crate::support::{own_address, wait_until};
+use crate::support::wait_until;
 
 const SECOND: Duration = Duration::from_secs(1);
 

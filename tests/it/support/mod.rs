@@ -14,7 +14,6 @@ pub(crate) mod sidecar;
 pub(crate) mod volume;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,12 +27,6 @@ pub(crate) fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut()
         );
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// An address that no other process of this machine listens on: of all those of the loopback device, the one with our number.
-pub(crate) fn own_address(port: u16) -> SocketAddr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, 64 | high, middle, low), port))
 }
 
 /// What a program says that reads all of its input first.
