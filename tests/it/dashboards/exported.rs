@@ -69,6 +69,7 @@ fn all_known(view: &mut ServerView) {
         rows: 1,
         bytes_on_server: 1,
     });
+    view.status.is_known = true;
     view.status.newest = Some(BackupSummary {
         file_name: "postgresql_backup_20260316_020000.sql.gz".into(),
         started_at: Utc::now(),
