@@ -302,7 +302,7 @@ within() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; echo "in vai
 turned_away() { grep -q 'pg_hba.conf rejects connection' "$data/../log"; }
 open() { psql 'select 1' > /dev/null 2>&1; }
 : > "$data/../log"
-echo 'local all all reject' > "$hba"; psql 'select pg_reload_conf()' > /dev/null; within turned_away; sleep 0.5
+echo 'local all all reject' > "$hba"; psql 'select pg_reload_conf()' > /dev/null; within turned_away
 echo 'local all all trust' > "$hba"; kill -HUP $server; within open
 "#;
     let run = |script: String| {

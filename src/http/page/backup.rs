@@ -72,32 +72,35 @@ impl Backup {
         self.directory.join(&self.kept.summary.file_name)
     }
 
-    fn answer(&self) -> &'static str {
+    /// Whether it restores, as far as is known.
+    fn answer(&self) -> (Level, &'static str) {
         let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
         match (result(self.kept.verified), result(self.kept.drilled)) {
-            _ if !self.is_there => "No: the file is gone, or is not as long as it was.",
-            (Some(JobResult::Failed), _) => "No: the last verification found damage.",
-            (_, Some(JobResult::Failed)) => {
-                "Do not count on it: its last test restore failed, see below."
-            }
-            (_, Some(JobResult::Passed)) => {
-                "Yes: a test restore of this very backup gave back every row."
-            }
-            (Some(_), _) => "Probably: it is whole, but was not restored in a drill.",
-            _ if self.kept.summary.has_manifest => {
-                "Probably: it was complete when it was taken; not verified since."
-            }
-            _ => "Unknown: pgvigil did not make it and has not found it to be whole.",
-        }
-    }
-
-    fn level(&self) -> Level {
-        let result = |how: Option<(JobResult, _)>| how.map(|(result, _)| result);
-        match (result(self.kept.verified), result(self.kept.drilled)) {
-            _ if !self.is_there => Level::Bad,
-            (Some(JobResult::Failed), _) | (_, Some(JobResult::Failed)) => Level::Bad,
-            (_, Some(JobResult::Passed)) => Level::Good,
-            _ => Level::Doubtful,
+            _ if !self.is_there => (
+                Level::Bad,
+                "No: the file is gone, or is not as long as it was.",
+            ),
+            (Some(JobResult::Failed), _) => (Level::Bad, "No: the last verification found damage."),
+            (_, Some(JobResult::Failed)) => (
+                Level::Bad,
+                "Do not count on it: its last test restore failed, see below.",
+            ),
+            (_, Some(JobResult::Passed)) => (
+                Level::Good,
+                "Yes: a test restore of this very backup gave back every row.",
+            ),
+            (Some(_), _) => (
+                Level::Doubtful,
+                "Probably: it is whole, but was not restored in a drill.",
+            ),
+            _ if self.kept.summary.has_manifest => (
+                Level::Doubtful,
+                "Probably: it was complete when it was taken; not verified since.",
+            ),
+            _ => (
+                Level::Doubtful,
+                "Unknown: pgvigil did not make it and has not found it to be whole.",
+            ),
         }
     }
 }
@@ -106,11 +109,11 @@ impl Backup {
 pub(in crate::http) fn render(backup: &Backup, now: DateTime<Utc>) -> String {
     let (kept, name) = (&backup.kept, &backup.kept.summary.file_name);
     let path = quoted(&backup.path().display().to_string());
-    let level = backup.level();
+    let (level, answer) = backup.answer();
     let body = html! {
         nav aria-label="Up" { a href="/" { "All servers" } " / " a href=(server_path(&backup.server)) { (backup.server) } }
         h1 { (name) }
-        p class={ "verdict " (super::class(level)) } { "Does it restore?" strong { (backup.answer()) } }
+        p class={ "verdict " (super::class(level)) } { "Does it restore?" strong { (answer) } }
         (facts(backup, now))
         (how_to(&path))
         h2 id="drill" { "Test restore" }

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{moment, server};
+use super::{chip, moment};
 use crate::catalog::diff::Difference;
 use crate::config::units::{format_count, format_seconds};
 use crate::ledger::{JobResult, Phase};
+use crate::status::Level;
 
 /// Mismatches listed; the report beside the ledger has more.
 const LISTED: usize = 100;
@@ -62,7 +63,7 @@ enum CheckStatus {
 
 pub(super) fn render(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
-        p { (server::state(report.result == JobResult::Passed)) " " @match report.result {
+        p { (chip(level(report.result))) " " @match report.result {
             JobResult::Passed => "Proven: it was restored into a scratch server, every table was read back, and its rows and their content are those of the dump.",
             JobResult::Failed if report.mismatches.is_empty() => "It failed.",
             JobResult::Failed => "It did not give back what was dumped.",
@@ -81,6 +82,15 @@ pub(super) fn render(report: &Report, now: DateTime<Utc>) -> Markup {
         (mismatches(report))
         (phases(&report.phases))
         (checks(&report.checks))
+    }
+}
+
+/// What could not be finished proves nothing, neither way.
+const fn level(result: JobResult) -> Level {
+    match result {
+        JobResult::Passed => Level::Good,
+        JobResult::Failed => Level::Bad,
+        JobResult::Error | JobResult::Timeout => Level::Doubtful,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::{Frame, Sight, Wish, backup_path, chip, class, moment, service, trends};
+use super::{Frame, Sight, Wish, backup_path, class, moment, service, trends};
 use crate::config::units::{
     format_age, format_bytes, format_count, format_duration, format_seconds,
 };
@@ -382,13 +382,4 @@ fn databases(view: &ServerView) -> Markup {
             }
         }
     }
-}
-
-/// A row that says whether a backup is verified or drilled.
-pub(super) fn state(good: bool) -> Markup {
-    chip(if good {
-        crate::status::Level::Good
-    } else {
-        crate::status::Level::Bad
-    })
 }
